@@ -1,0 +1,27 @@
+# Our own code is built with warnings as errors; third-party code (cmake/ThirdParty.cmake) is not.
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+if(TUNPROXY_SANITIZE)
+  add_compile_options(-fsanitize=${TUNPROXY_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${TUNPROXY_SANITIZE})
+endif()
+
+if(TUNPROXY_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
+add_library(tunproxy_warnings INTERFACE)
+target_compile_options(tunproxy_warnings INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Werror
+  $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual>)
+
+# tunproxy_library(NAME SOURCES... LINK TARGETS...): a layer of our own, built with our warnings.
+function(tunproxy_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC ${ARG_LINK} PRIVATE tunproxy_warnings)
+endfunction()

@@ -1,0 +1,97 @@
+// Loop: the event loop that owns everything of one thread, and Task: "do this at the end of the batch".
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "core/base/bytes.h"
+#include "core/base/time.h"
+#include "core/net/proxy.h"
+
+struct uv_loop_s;
+
+namespace tunproxy::io {
+
+class Task;
+
+/// Created, run and destroyed in one thread; only post() and stop() may be called from others. Everything
+/// that was made with it must be destroyed before it.
+class Loop {
+ public:
+  Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+  ~Loop();
+
+  /// Runs until stop().
+  void run();
+  /// Runs what is due now and returns; waits for one event if `wait` and nothing is due. For tests.
+  void run_once(bool wait = true);
+  void stop();
+
+  /// The time at which this iteration began.
+  Instant now() const;
+
+  /// From any thread: runs `function` in the loop's thread, soon, in order.
+  void post(std::function<void()> function);
+  /// Destroys `object` when no callback of it can be on the stack any more (at the end of the batch).
+  /// Takes any unique_ptr: `loop.retire(std::move(relay_))`.
+  void retire(std::shared_ptr<void> object);
+  /// Runs `job` in the thread pool, then `done` in the loop. Destroying the attempt cancels `done`, not a
+  /// job that runs already: what `job` uses must be its own.
+  std::unique_ptr<net::Attempt> work(std::function<void()> job, std::function<void()> done);
+
+  /// A read buffer that all streams of the loop share. Valid only within one callback.
+  MutableBytes scratch() { return {scratch_.get(), kScratchSize}; }
+  static constexpr size_t kScratchSize = 256 * 1024;
+
+  uv_loop_s* handle() { return uv_.get(); }  ///< for core/io only
+
+ private:
+  friend class Task;
+  struct Hooks;
+
+  void schedule(Task* task);
+  void unschedule(Task* task);
+  void end_of_batch();
+  void run_posted();
+
+  std::unique_ptr<uv_loop_s> uv_;
+  std::unique_ptr<Hooks> hooks_;
+  std::unique_ptr<uint8_t[]> scratch_;
+  std::vector<Task*> tasks_;
+  std::vector<Task*> running_;
+  std::vector<std::shared_ptr<void>> retired_;
+  std::mutex posted_mutex_;
+  std::vector<std::function<void()>> posted_;
+};
+
+/// A function that runs once at the end of the current batch of events, however often it is scheduled:
+/// what makes callbacks come "from the loop" and work happen once a batch.
+class Task {
+ public:
+  Task(Loop& loop, std::function<void()> function) : loop_(loop), function_(std::move(function)) {}
+  Task(const Task&) = delete;
+  Task& operator=(const Task&) = delete;
+  ~Task() { cancel(); }
+
+  void schedule() {
+    if (slot_ == kIdle) loop_.schedule(this);
+  }
+  void cancel() {
+    if (slot_ != kIdle) loop_.unschedule(this);
+  }
+
+ private:
+  friend class Loop;
+  static constexpr size_t kIdle = static_cast<size_t>(-1);
+
+  Loop& loop_;
+  std::function<void()> function_;
+  size_t slot_ = kIdle;  // index in Loop::tasks_
+};
+
+}  // namespace tunproxy::io

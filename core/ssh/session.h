@@ -1,0 +1,54 @@
+// Session: one SSH connection (RFC 4253, 4254) as a codec over a Stream; a Proxy whose CONNECT is
+// direct-tcpip.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "core/base/time.h"
+#include "core/io/loop.h"
+#include "core/net/proxy.h"
+#include "core/ssh/login.h"
+
+namespace tunproxy::ssh {
+
+struct SessionOptions {
+  Duration key_exchange_timeout = 15s;
+  Duration authentication_timeout = 60s;  ///< without the time in which the user is asked
+  Duration open_timeout = 30s;            ///< for a channel
+  std::string ciphers;                    ///< empty: AES-GCM first where the CPU has AES, else chacha20
+};
+
+struct ExecResult {
+  std::string output;  ///< standard output, at most 64 KB of it
+  int exit_status = 0;
+};
+
+class Session final : public net::Proxy {
+ public:
+  /// Key exchange, host key check, authentication, and a session channel that stays open (it makes sshd
+  /// turn TCP_NODELAY on). `done` gets a session that is ready, or an Error with code host_key_refused,
+  /// authentication_failed, timed_out, server_unreachable or protocol.
+  static std::unique_ptr<net::Attempt> open(io::Loop& loop, std::unique_ptr<net::Stream> transport,
+                                            std::unique_ptr<Login> login, SessionOptions options,
+                                            net::Done<std::unique_ptr<Session>> done);
+  ~Session() override;
+
+  /// Opens a direct-tcpip channel; any number at once. The error's code comes from the server's text.
+  std::unique_ptr<net::Attempt> connect(const Target& target,
+                                        net::Done<std::unique_ptr<net::Stream>> done) override;
+  /// Runs a command at the server and collects its output. Error not_allowed where it permits none.
+  std::unique_ptr<net::Attempt> exec(std::string command, net::Done<ExecResult> done);
+
+  /// Called once when the connection is lost; all channels have failed by then.
+  void on_closed(std::function<void(const Error&)> closed);
+  const Error* error() const;
+
+ private:
+  class Impl;
+  explicit Session(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tunproxy::ssh

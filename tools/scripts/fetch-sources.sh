@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Obtains the two third-party sources that are compiled in, lwIP and libssh2, as the distribution's
+# source packages (so with its security patches), and unpacks them into DIR/lwip and DIR/libssh2.
+#
+#   tools/scripts/fetch-sources.sh DIR
+#
+# The machine's own package client fetches them, from the mirror that the machine already uses, with the
+# archive's signature checked. On a release older than trixie, a temporary list for trixie is read in a
+# state directory of its own: the machine's package lists stay as they are. The upstream tarballs are
+# pinned by hash below; the distribution's patches by its signature.
+set -euo pipefail
+
+readonly release=trixie
+readonly keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+declare -rA orig_sha256=(
+  [libssh2]=d9ec76cbe34db98eec3539fe2c899d26b0c837cb3eb466a56b0f109cabf658f7
+  [lwip]=83729c274c499d3348e9fbbe043a3113f3fa8953e7efddc7c21c7fcbb1f2b7b1
+)
+declare -rA upstream_version=([libssh2]=1.11.1 [lwip]=2.2.1+dfsg1)
+
+die() { echo "fetch-sources: $*" >&2; exit 1; }
+
+[ $# -eq 1 ] || die "usage: $0 DIR"
+mkdir -p "$1"
+readonly target=$(cd "$1" && pwd)
+[ -d "$target/libssh2" ] && [ -d "$target/lwip" ] && exit 0
+
+command -v apt-get >/dev/null && command -v dpkg-source >/dev/null ||
+  die "needs apt-get and dpkg-source (Debian's dpkg-dev); elsewhere give the sources to cmake with" \
+      "-DTUNPROXY_LIBSSH2_SOURCE=DIR -DTUNPROXY_LWIP_SOURCE=DIR"
+[ -r "$keyring" ] || die "no $keyring: install debian-archive-keyring"
+
+readonly work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$work"/{lists/partial,cache/archives/partial,download}
+
+# The repositories of the machine's own sources that carry the label "Debian" or "Debian-Security".
+repository_uri() {
+  apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' |
+    awk -v label="$1" '$1 == label { print $2; exit }'
+}
+archive=$(repository_uri Debian)
+security=$(repository_uri Debian-Security)
+[ -n "$archive" ] || die "the machine's package lists name no Debian mirror: run apt-get update first"
+{
+  echo "deb-src [signed-by=$keyring] $archive $release main"
+  [ -z "$security" ] || echo "deb-src [signed-by=$keyring] $security $release-security main"
+} >"$work/sources.list"
+
+apt_private() {
+  apt-get -q -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=/dev/null \
+    -o Dir::State::Lists="$work/lists" -o Dir::Cache="$work/cache" -o APT::Sandbox::User=root "$@"
+}
+apt_private update >"$work/log" 2>&1 || { cat "$work/log" >&2; die "cannot read the $release source lists"; }
+
+for package in libssh2 lwip; do
+  [ -d "$target/$package" ] && continue
+  (cd "$work/download" && apt_private source --download-only "$package" >"$work/log" 2>&1) ||
+    { cat "$work/log" >&2; die "cannot fetch the source package $package"; }
+  tarball=$(find "$work/download" -name "${package}_${upstream_version[$package]}.orig.tar.*" ! -name '*.asc')
+  [ -n "$tarball" ] || die "$release no longer carries $package ${upstream_version[$package]}"
+  echo "${orig_sha256[$package]}  $tarball" | sha256sum --check --quiet ||
+    die "$package: the upstream tarball is not the pinned one"
+  # The package client has checked the signed index and the hashes of the .dsc and of its files.
+  dpkg-source --no-check -x "$work"/download/"$package"_*.dsc "$work/$package" >"$work/log" 2>&1 ||
+    { cat "$work/log" >&2; die "cannot unpack $package"; }
+  (cd "$work/download" && ls "$package"_*.dsc) >"$work/$package/TUNPROXY_SOURCE"
+  mv "$work/$package" "$target/$package"
+  echo "$package: $(cat "$target/$package/TUNPROXY_SOURCE")"
+done
