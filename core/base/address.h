@@ -1,4 +1,5 @@
-// Addresses: IP addresses, IP endpoints, targets (a name or an address, with a port) and CIDR blocks.
+// Addresses: IP addresses, IP endpoints, targets (a name or an address, with a port) and CIDR
+// blocks.
 #pragma once
 
 #include <array>
@@ -31,8 +32,8 @@ class IpAddress {
   bool is_any() const;
   bool is_loopback() const;
   bool is_multicast() const;
-  IpAddress unmapped() const;      ///< ::ffff:192.0.2.1 → 192.0.2.1
-  std::string to_string() const;   ///< without brackets
+  IpAddress unmapped() const;     ///< ::ffff:192.0.2.1 → 192.0.2.1
+  std::string to_string() const;  ///< without brackets
 
   auto operator<=>(const IpAddress&) const = default;
 
@@ -48,7 +49,7 @@ struct Endpoint {
 
   /// "192.0.2.1:80", "[2001:db8::1]:80"; without a port only if default_port is not 0.
   static Result<Endpoint> parse(std::string_view text, uint16_t default_port = 0);
-  static Endpoint from(const sockaddr* address);  ///< REQUIRES: AF_INET or AF_INET6
+  static Endpoint from(const sockaddr* address);      ///< REQUIRES: AF_INET or AF_INET6
   unsigned to_sockaddr(sockaddr_storage* out) const;  ///< returns the length used
   std::string to_string() const;
 

@@ -9,8 +9,8 @@
 
 namespace tunproxy {
 
-/// Owned by one stream or codec; not thread-safe. Storage is taken when the first byte comes and given
-/// back when the last one goes, so that an idle connection holds none.
+/// Owned by one stream or codec; not thread-safe. Storage is taken when the first byte comes and
+/// given back when the last one goes, so that an idle connection holds none.
 class ByteQueue {
  public:
   /// `limit` bounds size(); appends take no more than that.
@@ -31,8 +31,8 @@ class ByteQueue {
   /// Takes all of it whatever the limit, for callers with a bound of their own.
   void append_all(Bytes bytes);
 
-  /// At least `n` writable bytes behind the queued ones (more if they are there), whatever the limit;
-  /// commit() says how many were used. Valid until the next call that is not const.
+  /// At least `n` writable bytes behind the queued ones (more if they are there), whatever the
+  /// limit; commit() says how many were used. Valid until the next call that is not const.
   MutableBytes prepare(size_t n);
   void commit(size_t n);
 

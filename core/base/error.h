@@ -7,24 +7,24 @@
 
 namespace tunproxy {
 
-/// The first group is what a Proxy reports of a flow, in the terms of SOCKS5's reply codes (RFC 1928 §6).
-/// The second is what ends a stream. The third is what ends the program (its exit codes).
+/// The first group is what a Proxy reports of a flow, in the terms of SOCKS5's reply codes (RFC
+/// 1928 §6). The second is what ends a stream. The third is what ends the program (its exit codes).
 enum class ErrorCode : uint8_t {
   general,
-  not_allowed,             ///< forbidden by rules, here or at the far end
+  not_allowed,  ///< forbidden by rules, here or at the far end
   network_unreachable,
-  host_unreachable,        ///< also: the name does not resolve at the far end; the tunnel is down
-  refused,                 ///< the target answered with a reset
-  timed_out,               ///< nobody answered within the bound
+  host_unreachable,  ///< also: the name does not resolve at the far end; the tunnel is down
+  refused,           ///< the target answered with a reset
+  timed_out,         ///< nobody answered within the bound
   command_not_supported,
   address_not_supported,
 
-  reset,                   ///< the peer, or the transport below, went away without a proper end
-  protocol,                ///< the peer sent what its protocol forbids
-  limit,                   ///< a named maximum of ours was met
+  reset,     ///< the peer, or the transport below, went away without a proper end
+  protocol,  ///< the peer sent what its protocol forbids
+  limit,     ///< a named maximum of ours was met
   cancelled,
 
-  usage,                   ///< bad configuration or input of the user
+  usage,  ///< bad configuration or input of the user
   host_key_refused,
   authentication_failed,
   server_unreachable,
@@ -36,7 +36,8 @@ std::string_view to_string(ErrorCode code);
 
 struct Error {
   ErrorCode code = ErrorCode::general;
-  std::string message;  ///< one clear line, without secrets; may name a destination only in debug logs
+  std::string
+      message;  ///< one clear line, without secrets; may name a destination only in debug logs
 };
 
 /// The flow error that a failed system call stands for (ECONNREFUSED → refused …).

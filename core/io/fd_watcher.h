@@ -22,9 +22,11 @@ class FdWatcher {
   FdWatcher& operator=(const FdWatcher&) = delete;
   ~FdWatcher();
 
-  /// What to wait for from now on (level-triggered; an error or hang-up reports as both). Cheap if nothing
-  /// changes.
+  /// What to wait for from now on (level-triggered; an error or hang-up reports as both). Cheap if
+  /// nothing changes.
   void want(bool readable, bool writable);
+  /// Stops for good, so that the descriptor can go to another watcher. May be called from on_ready.
+  void release();
 
  private:
   std::function<void(Ready)> on_ready_;

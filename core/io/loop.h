@@ -1,4 +1,5 @@
-// Loop: the event loop that owns everything of one thread, and Task: "do this at the end of the batch".
+// Loop: the event loop that owns everything of one thread, and Task: "do this at the end of the
+// batch".
 #pragma once
 
 #include <functional>
@@ -17,8 +18,8 @@ namespace tunproxy::io {
 
 class Task;
 
-/// Created, run and destroyed in one thread; only post() and stop() may be called from others. Everything
-/// that was made with it must be destroyed before it.
+/// Created, run and destroyed in one thread; only post() and stop() may be called from others.
+/// Everything that was made with it must be destroyed before it.
 class Loop {
  public:
   Loop();
@@ -37,11 +38,11 @@ class Loop {
 
   /// From any thread: runs `function` in the loop's thread, soon, in order.
   void post(std::function<void()> function);
-  /// Destroys `object` when no callback of it can be on the stack any more (at the end of the batch).
-  /// Takes any unique_ptr: `loop.retire(std::move(relay_))`.
+  /// Destroys `object` when no callback of it can be on the stack any more (at the end of the
+  /// batch). Takes any unique_ptr: `loop.retire(std::move(relay_))`.
   void retire(std::shared_ptr<void> object);
-  /// Runs `job` in the thread pool, then `done` in the loop. Destroying the attempt cancels `done`, not a
-  /// job that runs already: what `job` uses must be its own.
+  /// Runs `job` in the thread pool, then `done` in the loop. Destroying the attempt cancels `done`,
+  /// not a job that runs already: what `job` uses must be its own.
   std::unique_ptr<net::Attempt> work(std::function<void()> job, std::function<void()> done);
 
   /// A read buffer that all streams of the loop share. Valid only within one callback.
@@ -69,8 +70,8 @@ class Loop {
   std::vector<std::function<void()>> posted_;
 };
 
-/// A function that runs once at the end of the current batch of events, however often it is scheduled:
-/// what makes callbacks come "from the loop" and work happen once a batch.
+/// A function that runs once at the end of the current batch of events, however often it is
+/// scheduled: what makes callbacks come "from the loop" and work happen once a batch.
 class Task {
  public:
   Task(Loop& loop, std::function<void()> function) : loop_(loop), function_(std::move(function)) {}

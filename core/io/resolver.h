@@ -11,8 +11,8 @@
 
 namespace tunproxy::io {
 
-/// The addresses of `target` in the order of RFC 6724, with its port; never empty on success. A target
-/// that is an address is its own answer.
+/// The addresses of `target` in the order of RFC 6724, with its port; never empty on success. A
+/// target that is an address is its own answer.
 std::unique_ptr<net::Attempt> resolve(Loop& loop, const Target& target,
                                       net::Done<std::vector<Endpoint>> done);
 

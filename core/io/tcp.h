@@ -16,9 +16,9 @@
 
 namespace tunproxy::io {
 
-/// A connected stream socket (TCP or Unix). It has no send queue: write() takes what the kernel takes.
-/// It reads into the loop's scratch buffer and keeps only what was not consumed at once; while there is
-/// such a rest it does not read.
+/// A connected stream socket (TCP or Unix). It has no send queue: write() takes what the kernel
+/// takes. It reads into the loop's scratch buffer and keeps only what was not consumed at once;
+/// while there is such a rest it does not read.
 class TcpStream final : public net::Stream {
  public:
   /// Makes the socket non-blocking and, for TCP, TCP_NODELAY.
@@ -58,7 +58,8 @@ class TcpStream final : public net::Stream {
   FdWatcher watcher_;
 };
 
-/// Prepares a socket between socket() and connect() (a firewall mark; VpnService.protect); may refuse.
+/// Prepares a socket between socket() and connect() (a firewall mark; VpnService.protect); may
+/// refuse.
 using PrepareSocket = std::function<Result<void>(int fd)>;
 
 struct DialOptions {
@@ -66,8 +67,8 @@ struct DialOptions {
   PrepareSocket prepare;   ///< may be empty
 };
 
-/// Connects to a target: looks the name up and tries its addresses, a quarter of a second apart, until
-/// one answers (RFC 8305). The error is that of the most telling failure.
+/// Connects to a target: looks the name up and tries its addresses, a quarter of a second apart,
+/// until one answers (RFC 8305). The error is that of the most telling failure.
 std::unique_ptr<net::Attempt> dial(Loop& loop, const Target& target, const DialOptions& options,
                                    net::Done<std::unique_ptr<TcpStream>> done);
 /// The same for addresses that are known. REQUIRES: !endpoints.empty()

@@ -16,8 +16,8 @@ class NameService {
   NameService& operator=(const NameService&) = delete;
   virtual ~NameService() = default;
 
-  /// Asks one DNS message (RFC 1035 §4.1, without a length prefix) that a client sent to `server`; `done`
-  /// gets the answer with the client's own id, of any length (the caller truncates for UDP).
+  /// Asks one DNS message (RFC 1035 §4.1, without a length prefix) that a client sent to `server`;
+  /// `done` gets the answer with the client's own id, of any length (the caller truncates for UDP).
   /// An Error means: nobody answered in time; the caller stays silent or answers SERVFAIL.
   virtual std::unique_ptr<Attempt> exchange(const Endpoint& server, Bytes query,
                                             Done<ByteVector> done) = 0;

@@ -1,5 +1,5 @@
-// Proxy: SOCKS5's commands as an interface (RFC 1928). In process it is a function call; where there is
-// a wire it is SOCKS5. Implemented by ssh::Session, socks5::Client and io::DirectProxy.
+// Proxy: SOCKS5's commands as an interface (RFC 1928). In process it is a function call; where
+// there is a wire it is SOCKS5. Implemented by ssh::Session, socks5::Client and io::DirectProxy.
 #pragma once
 
 #include <functional>
@@ -15,8 +15,8 @@ namespace tunproxy::net {
 template <typename T>
 using Done = std::function<void(Result<T>)>;
 
-/// Something under way. Destroying it cancels: its Done will not be called. It may be destroyed from
-/// within its own Done, and at any time after.
+/// Something under way. Destroying it cancels: its Done will not be called. It may be destroyed
+/// from within its own Done, and at any time after.
 class Attempt {
  public:
   Attempt() = default;
@@ -32,9 +32,9 @@ class Proxy {
   Proxy& operator=(const Proxy&) = delete;
   virtual ~Proxy() = default;
 
-  /// CONNECT. `done` gets the stream when the target answered, or an Error whose code is the outcome
-  /// (refused, host_unreachable, not_allowed, timed_out …). Always ends within a bounded time.
-  /// REQUIRES: the proxy outlives the attempt.
+  /// CONNECT. `done` gets the stream when the target answered, or an Error whose code is the
+  /// outcome (refused, host_unreachable, not_allowed, timed_out …). Always ends within a bounded
+  /// time. REQUIRES: the proxy outlives the attempt.
   virtual std::unique_ptr<Attempt> connect(const Target& target,
                                            Done<std::unique_ptr<Stream>> done) = 0;
 };

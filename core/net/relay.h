@@ -1,5 +1,5 @@
-// Relay: joins two streams, both ways, with half-close. It has no buffer of its own: what one side does
-// not take stays with the other, so the windows of both sides are one chain of backpressure.
+// Relay: joins two streams, both ways, with half-close. It has no buffer of its own: what one side
+// does not take stays with the other, so the windows of both sides are one chain of backpressure.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@ namespace tunproxy::net {
 class Relay {
  public:
   /// `on_done` is called once, from a stream's callback, when both directions have ended (error is
-  /// nullptr) or one side failed; its owner then retires the relay (Loop::retire), which closes both
-  /// streams, the healthy one with a reset if the other failed.
+  /// nullptr) or one side failed; its owner then retires the relay (Loop::retire), which closes
+  /// both streams, the healthy one with a reset if the other failed.
   Relay(std::unique_ptr<Stream> a, std::unique_ptr<Stream> b,
         std::function<void(const Error*)> on_done);
 

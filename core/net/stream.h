@@ -1,8 +1,9 @@
 // Stream: a two-way flow of bytes with backpressure, and the one interface for all of them.
 //
-// Implemented by a TCP socket (io::TcpStream), an SSH channel (ssh::Channel) and a TCP flow of the TUN
-// (tun2socks::TcpFlow); joined in pairs by net::Relay. A byte is owned by one endpoint at a time: bytes
-// that peek() shows stay with the stream until consume(), bytes that write() took are the stream's.
+// Implemented by a TCP socket (io::TcpStream), an SSH channel (ssh::Channel) and a TCP flow of the
+// TUN (tun2socks::TcpFlow); joined in pairs by net::Relay. A byte is owned by one endpoint at a
+// time: bytes that peek() shows stay with the stream until consume(), bytes that write() took are
+// the stream's.
 #pragma once
 
 #include <functional>
@@ -12,9 +13,10 @@
 
 namespace tunproxy::net {
 
-/// All state is level-triggered: the callback only says "look again", and may come without a change.
-/// Lives in one loop thread. Destroying it ends the flow: orderly if it is finished() and ended(),
-/// with a reset otherwise. It must not be destroyed from its own callback: hand it to Loop::retire().
+/// All state is level-triggered: the callback only says "look again", and may come without a
+/// change. Lives in one loop thread. Destroying it ends the flow: orderly if it is finished() and
+/// ended(), with a reset otherwise. It must not be destroyed from its own callback: hand it to
+/// Loop::retire().
 class Stream {
  public:
   Stream() = default;
@@ -22,8 +24,9 @@ class Stream {
   Stream& operator=(const Stream&) = delete;
   virtual ~Stream() = default;
 
-  /// Called from the loop whenever anything below may have changed; never from within these methods.
-  /// Setting it makes one call come soon if there is anything to see; nullptr takes it away.
+  /// Called from the loop whenever anything below may have changed; never from within these
+  /// methods. Setting it makes one call come soon if there is anything to see; nullptr takes it
+  /// away.
   virtual void on_progress(std::function<void()> look_again) = 0;
 
   /// Received and not yet consumed; after consume() there may be more at once. Empty: nothing now.

@@ -8,7 +8,8 @@
 
 namespace tunproxy::ssh {
 
-/// Called from a worker thread, one question at a time; may block until the user answered or cancel().
+/// Called from a worker thread, one question at a time; may block until the user answered or
+/// cancel().
 class Prompter {
  public:
   virtual ~Prompter() = default;

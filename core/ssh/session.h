@@ -17,7 +17,7 @@ struct SessionOptions {
   Duration key_exchange_timeout = 15s;
   Duration authentication_timeout = 60s;  ///< without the time in which the user is asked
   Duration open_timeout = 30s;            ///< for a channel
-  std::string ciphers;                    ///< empty: AES-GCM first where the CPU has AES, else chacha20
+  std::string ciphers;  ///< empty: AES-GCM first where the CPU has AES, else chacha20
 };
 
 struct ExecResult {
@@ -27,15 +27,16 @@ struct ExecResult {
 
 class Session final : public net::Proxy {
  public:
-  /// Key exchange, host key check, authentication, and a session channel that stays open (it makes sshd
-  /// turn TCP_NODELAY on). `done` gets a session that is ready, or an Error with code host_key_refused,
-  /// authentication_failed, timed_out, server_unreachable or protocol.
+  /// Key exchange, host key check, authentication, and a session channel that stays open (it makes
+  /// sshd turn TCP_NODELAY on). `done` gets a session that is ready, or an Error with code
+  /// host_key_refused, authentication_failed, timed_out, server_unreachable or protocol.
   static std::unique_ptr<net::Attempt> open(io::Loop& loop, std::unique_ptr<net::Stream> transport,
                                             std::unique_ptr<Login> login, SessionOptions options,
                                             net::Done<std::unique_ptr<Session>> done);
   ~Session() override;
 
-  /// Opens a direct-tcpip channel; any number at once. The error's code comes from the server's text.
+  /// Opens a direct-tcpip channel; any number at once. The error's code comes from the server's
+  /// text.
   std::unique_ptr<net::Attempt> connect(const Target& target,
                                         net::Done<std::unique_ptr<net::Stream>> done) override;
   /// Runs a command at the server and collects its output. Error not_allowed where it permits none.

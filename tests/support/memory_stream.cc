@@ -57,7 +57,9 @@ void MemoryStream::finish() {
   progress_.schedule();
 }
 
-bool MemoryStream::ended() const { return peer_finished_ && incoming_.empty(); }
+bool MemoryStream::ended() const {
+  return peer_finished_ && incoming_.empty();
+}
 
 void MemoryStream::break_with(Error error) {
   failed_ = true;

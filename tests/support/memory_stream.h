@@ -18,8 +18,8 @@ struct Manners {
   size_t capacity = 64 * 1024;      ///< bytes written and not yet consumed by the peer
 };
 
-/// One end of a pair: what one end writes, the other peeks. Both ends need not live equally long; the
-/// death of one that was not finished and ended resets the other.
+/// One end of a pair: what one end writes, the other peeks. Both ends need not live equally long;
+/// the death of one that was not finished and ended resets the other.
 class MemoryStream final : public net::Stream {
  public:
   static std::pair<std::unique_ptr<MemoryStream>, std::unique_ptr<MemoryStream>> make_pair(
@@ -42,7 +42,9 @@ class MemoryStream final : public net::Stream {
 
  private:
   MemoryStream(io::Loop& loop, Manners manners)
-      : manners_(manners), progress_(loop, [this] { if (look_again_) look_again_(); }) {}
+      : manners_(manners), progress_(loop, [this] {
+          if (look_again_) look_again_();
+        }) {}
 
   Manners manners_;
   MemoryStream* peer_ = nullptr;

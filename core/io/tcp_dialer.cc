@@ -1,0 +1,175 @@
+#include <sys/socket.h>
+
+#include <cassert>
+#include <cerrno>
+#include <optional>
+#include <utility>
+
+#include "core/io/resolver.h"
+#include "core/io/tcp.h"
+#include "core/io/timer.h"
+
+namespace tunproxy::io {
+namespace {
+
+constexpr Duration kStagger = 250ms;  // RFC 8305 §5, "Connection Attempt Delay"
+
+// The more it tells, the higher: a refusal says that somebody is there.
+int telling(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::no_permission:
+      return 4;
+    case ErrorCode::refused:
+      return 3;
+    case ErrorCode::host_unreachable:
+      return 2;
+    case ErrorCode::network_unreachable:
+      return 1;
+    default:
+      return 0;
+  }
+}
+
+Result<UniqueFd> start_connect(const Endpoint& to, const PrepareSocket& prepare) {
+  const int family = to.address.is_v4() ? AF_INET : AF_INET6;
+  UniqueFd socket(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!socket) return error_from_errno(errno, "cannot make a socket");
+  if (prepare) {
+    if (auto prepared = prepare(socket.get()); !prepared) return prepared.error();
+  }
+  sockaddr_storage address{};
+  const unsigned length = to.to_sockaddr(&address);
+  if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), length) != 0 &&
+      errno != EINPROGRESS) {
+    return error_from_errno(errno, "cannot connect");
+  }
+  return socket;
+}
+
+// One socket that is being connected.
+struct Candidate {
+  Candidate(Loop& loop, UniqueFd connecting, std::function<void(Candidate*)> on_outcome)
+      : socket(std::move(connecting)), watcher(loop, socket.get(), [this, on_outcome](auto) {
+          watcher.release();
+          on_outcome(this);
+        }) {
+    watcher.want(false, true);
+  }
+
+  UniqueFd socket;
+  FdWatcher watcher;
+};
+
+class Dial final : public net::Attempt {
+ public:
+  Dial(Loop& loop, const DialOptions& options, net::Done<std::unique_ptr<TcpStream>> done)
+      : loop_(loop),
+        prepare_(options.prepare),
+        done_(std::move(done)),
+        deadline_(loop,
+                  [this] {
+                    finish(Error{ErrorCode::timed_out, "no answer in time"});
+                  }),
+        stagger_(loop, [this] { try_next(); }) {
+    deadline_.start(options.timeout);
+  }
+
+  void look_up(const Target& target) {
+    lookup_ = resolve(loop_, target, [this](Result<std::vector<Endpoint>> found) {
+      lookup_.reset();
+      if (found) {
+        connect_to(std::move(*found));
+      } else {
+        finish(found.error());
+      }
+    });
+  }
+
+  void connect_to(std::vector<Endpoint> endpoints) {
+    assert(!endpoints.empty());
+    endpoints_ = std::move(endpoints);
+    stagger_.start(0ms);
+  }
+
+ private:
+  void try_next() {
+    if (next_ >= endpoints_.size()) return;
+    auto socket = start_connect(endpoints_[next_++], prepare_);
+    if (!socket) return failed(socket.error());
+    candidates_.push_back(std::make_unique<Candidate>(
+        loop_, std::move(*socket), [this](Candidate* candidate) { on_outcome(candidate); }));
+    if (next_ < endpoints_.size()) stagger_.start(kStagger);
+  }
+
+  void on_outcome(Candidate* candidate) {
+    int error_number = 0;
+    socklen_t length = sizeof error_number;
+    ::getsockopt(candidate->socket.get(), SOL_SOCKET, SO_ERROR, &error_number, &length);
+    UniqueFd socket = retire(candidate);
+    if (error_number == 0) {
+      finish(std::make_unique<TcpStream>(loop_, std::move(socket)));
+    } else {
+      failed(error_from_errno(error_number, "cannot connect"));
+    }
+  }
+
+  // Takes the socket out; the rest, which is on the stack, dies at the end of the batch.
+  UniqueFd retire(Candidate* candidate) {
+    for (auto& entry : candidates_) {
+      if (entry.get() != candidate) continue;
+      UniqueFd socket = std::move(candidate->socket);
+      loop_.retire(std::move(entry));
+      std::erase(candidates_, nullptr);
+      return socket;
+    }
+    return UniqueFd();
+  }
+
+  void failed(Error error) {
+    if (!best_ || telling(error.code) > telling(best_->code)) best_ = std::move(error);
+    if (next_ < endpoints_.size()) {
+      stagger_.start(0ms);
+    } else if (candidates_.empty()) {
+      finish(*best_);
+    }
+  }
+
+  // Last in every path: the attempt may be destroyed by its Done.
+  void finish(Result<std::unique_ptr<TcpStream>> result) {
+    deadline_.stop();
+    stagger_.stop();
+    for (auto& candidate : candidates_) loop_.retire(std::move(candidate));
+    candidates_.clear();
+    if (done_) std::exchange(done_, nullptr)(std::move(result));
+  }
+
+  Loop& loop_;
+  PrepareSocket prepare_;
+  net::Done<std::unique_ptr<TcpStream>> done_;
+  std::unique_ptr<net::Attempt> lookup_;
+  std::vector<Endpoint> endpoints_;
+  size_t next_ = 0;
+  std::vector<std::unique_ptr<Candidate>> candidates_;
+  std::optional<Error> best_;
+  Timer deadline_;
+  Timer stagger_;
+};
+
+}  // namespace
+
+std::unique_ptr<net::Attempt> dial(Loop& loop, const Target& target, const DialOptions& options,
+                                   net::Done<std::unique_ptr<TcpStream>> done) {
+  auto attempt = std::make_unique<Dial>(loop, options, std::move(done));
+  attempt->look_up(target);
+  return attempt;
+}
+
+std::unique_ptr<net::Attempt> dial(Loop& loop, std::vector<Endpoint> endpoints,
+                                   const DialOptions& options,
+                                   net::Done<std::unique_ptr<TcpStream>> done) {
+  auto attempt = std::make_unique<Dial>(loop, options, std::move(done));
+  attempt->connect_to(std::move(endpoints));
+  return attempt;
+}
+
+}  // namespace tunproxy::io

@@ -1,0 +1,138 @@
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <cassert>
+#include <cerrno>
+#include <utility>
+
+#include "core/io/tcp.h"
+
+namespace tunproxy::io {
+namespace {
+
+void make_ready(int fd) {
+  ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
+  const int on = 1;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // fails on a Unix socket: no matter
+}
+
+template <typename GetName>
+Endpoint name_of(int fd, GetName get_name) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  if (get_name(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) return {};
+  if (address.ss_family != AF_INET && address.ss_family != AF_INET6) return {};
+  return Endpoint::from(reinterpret_cast<sockaddr*>(&address));
+}
+
+}  // namespace
+
+TcpStream::TcpStream(Loop& loop, UniqueFd socket)
+    : loop_(loop),
+      socket_(std::move(socket)),
+      rest_(Loop::kScratchSize),
+      progress_(loop,
+                [this] {
+                  if (look_again_) look_again_();
+                }),
+      watcher_(loop, socket_.get(), [this](FdWatcher::Ready ready) { on_ready(ready); }) {
+  make_ready(socket_.get());
+}
+
+TcpStream::~TcpStream() {
+  if (finished_ && ended()) return;
+  const linger reset{1, 0};
+  ::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+}
+
+void TcpStream::on_progress(std::function<void()> look_again) {
+  look_again_ = std::move(look_again);
+  if (look_again_) progress_.schedule();
+  watch();
+}
+
+void TcpStream::watch() {
+  if (failed_) {
+    watcher_.want(false, false);
+  } else {
+    watcher_.want(look_again_ && !at_end_ && peek().empty(), blocked_);
+  }
+}
+
+void TcpStream::on_ready(FdWatcher::Ready ready) {
+  if (ready.writable) blocked_ = false;
+  if (ready.readable && !at_end_ && rest_.empty()) receive();
+  if (look_again_) look_again_();
+  if (!scratch_rest_.empty()) {
+    rest_.append_all(scratch_rest_);
+    scratch_rest_ = {};
+  }
+  watch();
+}
+
+void TcpStream::receive() {
+  const MutableBytes scratch = loop_.scratch();
+  const ssize_t n = ::recv(socket_.get(), scratch.data(), scratch.size(), 0);
+  if (n > 0) {
+    scratch_rest_ = scratch.first(static_cast<size_t>(n));
+  } else if (n == 0) {
+    at_end_ = true;
+  } else if (errno != EAGAIN && errno != EINTR) {
+    fail(errno);
+  }
+}
+
+void TcpStream::consume(size_t n) {
+  assert(n <= peek().size());
+  if (n == 0) return;
+  if (!scratch_rest_.empty()) {
+    scratch_rest_ = scratch_rest_.subspan(n);  // on_ready() looks after the watcher
+    return;
+  }
+  rest_.consume(n);
+  if (!rest_.empty()) return;
+  if (at_end_) progress_.schedule();  // ended() has just become true
+  watch();
+}
+
+size_t TcpStream::write(Bytes bytes) {
+  if (finished_ || failed_ || bytes.empty()) return 0;
+  if (blocked_) return 0;
+  const ssize_t n = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  if (n < 0 && errno != EAGAIN && errno != EINTR) {
+    fail(errno);
+    progress_.schedule();
+    return 0;
+  }
+  const size_t taken = n < 0 ? 0 : static_cast<size_t>(n);
+  blocked_ = taken < bytes.size();
+  if (blocked_) watch();
+  return taken;
+}
+
+void TcpStream::finish() {
+  if (finished_ || failed_) return;
+  finished_ = true;
+  ::shutdown(socket_.get(), SHUT_WR);
+  progress_.schedule();
+}
+
+void TcpStream::fail(int error_number) {
+  failed_ = true;
+  error_ = error_from_errno(error_number, "connection lost");
+  rest_.clear();
+  scratch_rest_ = {};
+  watch();
+}
+
+Endpoint TcpStream::local() const {
+  return name_of(socket_.get(), ::getsockname);
+}
+
+Endpoint TcpStream::peer() const {
+  return name_of(socket_.get(), ::getpeername);
+}
+
+}  // namespace tunproxy::io
