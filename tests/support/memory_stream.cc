@@ -78,10 +78,11 @@ std::string MemoryStream::read_all() {
 }
 
 bool run_until(io::Loop& loop, const std::function<bool()>& condition, Duration limit) {
-  bool expired = false;
-  io::Timer deadline(loop, [&] { expired = true; });
-  deadline.start(limit);
-  while (!condition() && !expired) loop.run_once();
+  const Instant start = loop.now();
+  // The loop may wait for an event that never comes, while `condition` came true in a timer.
+  io::Timer look(loop, [&] { look.start(10ms); });
+  look.start(10ms);
+  while (!condition() && loop.now() - start < limit) loop.run_once();
   return condition();
 }
 

@@ -1,0 +1,37 @@
+#include "core/base/log.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+
+namespace tunproxy {
+namespace {
+
+TEST(Log, KnowsItsLevels) {
+  EXPECT_EQ(*log::parse_level("warn"), log::Level::warn);
+  const auto unknown = log::parse_level("loud");
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().code, ErrorCode::usage);
+}
+
+TEST(Log, WritesToAFileFromItsLevelOn) {
+  const std::string path = ::testing::TempDir() + "/tunproxy_log_test";
+  ASSERT_TRUE(log::configure(log::Level::info, path));
+  log::debug("hidden {}", 1);
+  log::info("shown {}", 2);
+  ASSERT_TRUE(log::configure(log::Level::warn, ""));
+  std::stringstream text;
+  text << std::ifstream(path).rdbuf();
+  EXPECT_NE(text.str().find("shown 2"), std::string::npos);
+  EXPECT_EQ(text.str().find("hidden"), std::string::npos);
+}
+
+TEST(Log, SaysWhichFileCannotBeOpened) {
+  const auto configured = log::configure(log::Level::info, "/dev/null/file");
+  ASSERT_FALSE(configured);
+  EXPECT_NE(configured.error().message.find("/dev/null/file"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace tunproxy

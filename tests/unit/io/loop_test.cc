@@ -1,0 +1,200 @@
+#include "core/io/loop.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/base/unique_fd.h"
+#include "core/io/fd_watcher.h"
+#include "core/io/resolver.h"
+#include "core/io/signal.h"
+#include "core/io/timer.h"
+#include "tests/support/memory_stream.h"
+
+namespace tunproxy::io {
+namespace {
+
+using testing::run_until;
+
+TEST(Loop, RunsPostedFunctionsInOrderFromOtherThreads) {
+  Loop loop;
+  std::vector<int> order;
+  std::thread other([&] {
+    for (int i = 0; i < 100; ++i) loop.post([&order, i] { order.push_back(i); });
+    loop.stop();
+  });
+  loop.run();
+  other.join();
+  ASSERT_EQ(order.size(), 100U);
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(order[static_cast<size_t>(i)], i);
+}
+
+TEST(Loop, RetiresOnlyAfterTheCallback) {
+  Loop loop;
+  bool alive = false;
+  struct Owner {
+    explicit Owner(bool* flag) : alive(flag) { *alive = true; }
+    Owner(const Owner&) = delete;
+    Owner& operator=(const Owner&) = delete;
+    ~Owner() { *alive = false; }
+    bool* alive;
+  };
+  auto owner = std::make_unique<Owner>(&alive);
+  loop.post([&] {
+    loop.retire(std::move(owner));
+    EXPECT_TRUE(alive);
+  });
+  EXPECT_TRUE(run_until(loop, [&] { return !alive; }));
+}
+
+TEST(Task, RunsOnceHoweverOftenItIsScheduled) {
+  Loop loop;
+  int runs = 0;
+  Task task(loop, [&] { ++runs; });
+  task.schedule();
+  task.schedule();
+  EXPECT_EQ(runs, 0);
+  loop.run_once();
+  loop.run_once(false);
+  EXPECT_EQ(runs, 1);
+}
+
+TEST(Task, ThatSchedulesItselfDoesNotStarveTimers) {
+  Loop loop;
+  bool expired = false;
+  std::unique_ptr<Task> task;
+  task = std::make_unique<Task>(loop, [&] { task->schedule(); });
+  task->schedule();
+  Timer timer(loop, [&] { expired = true; });
+  timer.start(1ms);
+  EXPECT_TRUE(run_until(loop, [&] { return expired; }));
+}
+
+TEST(Task, MayCancelAndDestroyOthersWhileTheyWait) {
+  Loop loop;
+  bool ran = false;
+  auto victim = std::make_unique<Task>(loop, [&] { ran = true; });
+  Task killer(loop, [&] { victim.reset(); });
+  killer.schedule();
+  victim->schedule();
+  loop.run_once();
+  loop.run_once(false);
+  EXPECT_FALSE(ran);
+}
+
+TEST(Timer, IsOneShotAndStops) {
+  Loop loop;
+  int expiries = 0;
+  Timer timer(loop, [&] { ++expiries; });
+  timer.start(0ms);
+  EXPECT_TRUE(timer.active());
+  EXPECT_TRUE(run_until(loop, [&] { return expiries == 1; }));
+  EXPECT_FALSE(timer.active());
+  timer.start(1ms);
+  timer.stop();
+  Timer later(loop, [&] { expiries += 10; });
+  later.start(3ms);
+  EXPECT_TRUE(run_until(loop, [&] { return expiries == 11; }));
+}
+
+TEST(Work, RunsInAnotherThreadAndAnswersInTheLoop) {
+  Loop loop;
+  std::thread::id worker;
+  bool done = false;
+  const auto attempt =
+      loop.work([&] { worker = std::this_thread::get_id(); }, [&] { done = true; });
+  EXPECT_TRUE(run_until(loop, [&] { return done; }));
+  EXPECT_NE(worker, std::this_thread::get_id());
+}
+
+TEST(Work, CancelledAttemptNeverAnswers) {
+  Loop loop;
+  bool answered = false;
+  std::atomic<bool> release = false;
+  auto blocked = loop.work(
+      [&] {
+        while (!release) std::this_thread::yield();
+      },
+      [&] { answered = true; });
+  blocked.reset();
+  release = true;
+  bool other = false;
+  const auto second = loop.work([] {}, [&] { other = true; });
+  EXPECT_TRUE(run_until(loop, [&] { return other; }));
+  EXPECT_FALSE(answered);
+}
+
+TEST(FdWatcher, ReportsAndReleases) {
+  Loop loop;
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_NONBLOCK), 0);
+  UniqueFd reader(ends[0]);
+  UniqueFd writer(ends[1]);
+  int readable = 0;
+  std::unique_ptr<FdWatcher> second;
+  FdWatcher first(loop, reader.get(), [&](FdWatcher::Ready) {
+    ++readable;
+    first.release();
+    second = std::make_unique<FdWatcher>(loop, reader.get(), [&](FdWatcher::Ready) {
+      readable += 10;
+      second->want(false, false);
+    });
+    second->want(true, false);
+  });
+  first.want(true, false);
+  ASSERT_EQ(::write(writer.get(), "x", 1), 1);
+  EXPECT_TRUE(run_until(loop, [&] { return readable == 11; }));
+}
+
+TEST(Signal, IsDelivered) {
+  Loop loop;
+  bool came = false;
+  Signal signal(loop, SIGUSR1, [&] { came = true; });
+  ::raise(SIGUSR1);
+  EXPECT_TRUE(run_until(loop, [&] { return came; }));
+}
+
+TEST(Resolver, AnswersAddressesAndNames) {
+  Loop loop;
+  std::vector<Endpoint> found;
+  const auto literal = resolve(loop, *Target::parse("192.0.2.7:80"),
+                               [&](auto result) { found = std::move(*result); });
+  EXPECT_TRUE(found.empty());
+  EXPECT_TRUE(run_until(loop, [&] { return !found.empty(); }));
+  EXPECT_EQ(found[0].to_string(), "192.0.2.7:80");
+  found.clear();
+  const auto name = resolve(loop, *Target::parse("localhost:81"),
+                            [&](auto result) { found = std::move(*result); });
+  EXPECT_TRUE(run_until(loop, [&] { return !found.empty(); }));
+  EXPECT_TRUE(found[0].address.is_loopback());
+  EXPECT_EQ(found[0].port, 81);
+}
+
+TEST(Resolver, SaysWhichNameDoesNotResolve) {
+  Loop loop;
+  std::string message;
+  const auto attempt = resolve(loop, *Target::parse("no-such-name.invalid:80"), [&](auto result) {
+    EXPECT_EQ(result.error().code, ErrorCode::host_unreachable);
+    message = result.error().message;
+  });
+  EXPECT_TRUE(run_until(
+      loop, [&] { return !message.empty(); }, 30s));
+  EXPECT_NE(message.find("no-such-name.invalid"), std::string::npos);
+}
+
+TEST(Resolver, MayBeCancelled) {
+  Loop loop;
+  auto attempt = resolve(loop, *Target::parse("localhost:80"), [](auto) { FAIL(); });
+  attempt.reset();
+  loop.run_once(false);
+}
+
+}  // namespace
+}  // namespace tunproxy::io
