@@ -66,13 +66,16 @@ std::string display_type(std::string_view type) {
   if (type == "ssh-ed25519") return "ED25519";
   if (type == "ssh-rsa") return "RSA";
   if (type == "ssh-dss") return "DSA";
-  if (type.starts_with("ecdsa-sha2-")) return type.find("cert") == type.npos ? "ECDSA" : "ECDSA-CERT";
+  if (type.starts_with("ecdsa-sha2-"))
+    return type.find("cert") == type.npos ? "ECDSA" : "ECDSA-CERT";
   if (type == "sk-ssh-ed25519@openssh.com") return "ED25519-SK";
   if (type == "sk-ecdsa-sha2-nistp256@openssh.com") return "ECDSA-SK";
   return std::string(type);
 }
 
-std::string describe_key(Bytes blob) { return display_type(key_type(blob)) + " " + fingerprint(blob); }
+std::string describe_key(Bytes blob) {
+  return display_type(key_type(blob)) + " " + fingerprint(blob);
+}
 
 std::string display_path(const std::string& path) {
   const char* home = std::getenv("HOME");

@@ -23,7 +23,8 @@ std::string base64_encode(Bytes bytes);
 /// With padding, without white space; empty if `text` is anything else.
 std::optional<ByteVector> base64_decode(std::string_view text);
 
-/// Takes one string (u32 length, bytes; RFC 4251 §5) from the front of `from`; empty if it is cut short.
+/// Takes one string (u32 length, bytes; RFC 4251 §5) from the front of `from`; empty if it is cut
+/// short.
 std::optional<Bytes> take_string(Bytes& from);
 void append_string(ByteVector& to, Bytes bytes);
 

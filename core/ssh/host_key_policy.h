@@ -1,0 +1,38 @@
+// Decides whether a host key is to be trusted, and says why not.
+#pragma once
+
+#include <atomic>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/result.h"
+#include "core/ssh/login.h"
+#include "core/ssh/prompter.h"
+
+namespace tunproxy::ssh {
+
+enum class HostKeyPolicy : uint8_t {
+  strict,      ///< only keys that are known
+  ask,         ///< the user is asked about unknown ones
+  accept_new,  ///< unknown ones are taken and remembered
+};
+
+/// "strict", "ask", "accept-new".
+Result<HostKeyPolicy> parse_host_key_policy(std::string_view name);
+
+struct HostKeyCheck {
+  std::string host;
+  uint16_t port = 22;
+  std::vector<std::string> user_files;    ///< a new key goes into the first
+  std::vector<std::string> system_files;  ///< only read
+  HostKeyPolicy policy = HostKeyPolicy::strict;
+  Prompter* prompter = nullptr;         ///< may be null: nobody to ask, so that `ask` means strict
+  std::atomic<bool>* asking = nullptr;  ///< true while the user is asked; may be null
+};
+
+/// Every refusal is an Error host_key_refused of one line with fingerprints, place and remedy; a
+/// changed key is also shown at length to the user. Blocks while the user is asked.
+Result<void> check_host_key(const HostKeyCheck& check, const HostKey& key);
+
+}  // namespace tunproxy::ssh

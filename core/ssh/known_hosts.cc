@@ -1,0 +1,229 @@
+#include "core/ssh/known_hosts.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+
+#include "core/base/log.h"
+#include "core/ssh/fingerprint.h"
+
+namespace tunproxy::ssh {
+namespace {
+
+constexpr size_t kMaxLine = 64 * 1024;
+constexpr std::string_view kBlanks = " \t";
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  std::transform(result.begin(), result.end(), result.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return result;
+}
+
+std::string_view take_word(std::string_view& line) {
+  line.remove_prefix(std::min(line.find_first_not_of(kBlanks), line.size()));
+  const std::string_view word = line.substr(0, line.find_first_of(kBlanks));
+  line.remove_prefix(word.size());
+  return word;
+}
+
+bool matches_pattern(std::string_view pattern, std::string_view name) {
+  size_t p = 0;
+  size_t n = 0;
+  size_t star = pattern.npos;  // the last * met, and how much of the name it stood for
+  size_t star_name = 0;
+  while (n < name.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      star_name = n;
+    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == name[n])) {
+      ++p;
+      ++n;
+    } else if (star != pattern.npos) {
+      p = star + 1;
+      n = ++star_name;
+    } else {
+      return false;
+    }
+  }
+  return pattern.find_first_not_of('*', p) == pattern.npos;
+}
+
+bool matches_hash(std::string_view field, std::string_view name) {
+  const std::string_view parts = field.substr(3);  // after "|1|"
+  const size_t bar = parts.find('|');
+  if (bar == parts.npos) return false;
+  const auto salt = base64_decode(parts.substr(0, bar));
+  const auto hash = base64_decode(parts.substr(bar + 1));
+  if (!salt || !hash) return false;
+  std::array<uint8_t, EVP_MAX_MD_SIZE> digest{};
+  unsigned length = 0;
+  HMAC(EVP_sha1(), salt->data(), static_cast<int>(salt->size()), as_bytes(name).data(), name.size(),
+       digest.data(), &length);
+  return std::equal(hash->begin(), hash->end(), digest.begin(), digest.begin() + length);
+}
+
+bool same_key(const KnownHost& line, Bytes key) {
+  return std::equal(line.blob.begin(), line.blob.end(), key.begin(), key.end());
+}
+
+}  // namespace
+
+std::string known_hosts_name(std::string_view host, uint16_t port) {
+  const std::string name = lower(host);
+  return port == 22 ? name : "[" + name + "]:" + std::to_string(port);
+}
+
+bool matches_patterns(std::string_view patterns, std::string_view name) {
+  bool matched = false;
+  while (!patterns.empty()) {
+    std::string_view pattern = patterns.substr(0, patterns.find(','));
+    patterns.remove_prefix(std::min(pattern.size() + 1, patterns.size()));
+    const bool negated = pattern.starts_with('!');
+    if (negated) pattern.remove_prefix(1);
+    if (!matches_pattern(lower(pattern), name)) continue;
+    if (negated) return false;
+    matched = true;
+  }
+  return matched;
+}
+
+bool KnownHost::matches(std::string_view name) const {
+  return hashed() ? matches_hash(names, name) : matches_patterns(names, name);
+}
+
+std::string KnownHost::where() const {
+  return file + ":" + std::to_string(line);
+}
+
+Result<KnownHost> parse_known_host(std::string_view line) {
+  KnownHost host;
+  std::string_view word = take_word(line);
+  if (word == "@revoked") host.marker = KnownHost::Marker::revoked;
+  if (word == "@cert-authority") host.marker = KnownHost::Marker::cert_authority;
+  if (word.starts_with('@')) {
+    if (host.marker == KnownHost::Marker::none) return Error{ErrorCode::usage, "unknown marker"};
+    word = take_word(line);
+  }
+  host.names = word;
+  host.type = take_word(line);
+  const std::string_view key = take_word(line);
+  if (key.empty()) return Error{ErrorCode::usage, "a name, a key type or a key is missing"};
+  auto blob = base64_decode(key);
+  if (!blob) return Error{ErrorCode::usage, "the key is not base64"};
+  host.blob = std::move(*blob);
+  if (key_type(host.blob) != host.type) {
+    return Error{ErrorCode::usage, "the key is not of the type that stands before it"};
+  }
+  if (host.type.find("-cert-") != host.type.npos) {
+    return Error{ErrorCode::usage, "a certificate stands where a key belongs"};
+  }
+  return host;
+}
+
+KnownHosts KnownHosts::load(const std::vector<std::string>& files) {
+  KnownHosts known;
+  for (const std::string& file : files) known.load_file(file);
+  return known;
+}
+
+void KnownHosts::load_file(const std::string& file) {
+  std::ifstream in(file);
+  unsigned number = 0;
+  for (std::string text; std::getline(in, text);) {
+    ++number;
+    if (text.ends_with('\r')) text.pop_back();
+    const size_t start = text.find_first_not_of(kBlanks);
+    if (start == text.npos || text[start] == '#') continue;
+    auto host = text.size() > kMaxLine ? Error{ErrorCode::limit, "the line is too long"}
+                                       : parse_known_host(text);
+    if (!host) {
+      log::debug("{}:{}: skipped: {}", file, number, host.error().message);
+      continue;
+    }
+    host->file = file;
+    host->line = number;
+    lines_.push_back(std::move(*host));
+  }
+}
+
+KnownHosts::Finding KnownHosts::look_up_name(std::string_view name, Bytes key) const {
+  Finding finding;
+  bool certificates = false;
+  for (const KnownHost& line : lines_) {
+    if (!line.matches(name)) continue;
+    const bool same = same_key(line, key);
+    switch (line.marker) {
+      case KnownHost::Marker::revoked:
+        if (same) return {Verdict::revoked, &line, false};
+        break;
+      case KnownHost::Marker::cert_authority:
+        certificates = true;
+        break;
+      case KnownHost::Marker::none:
+        if (finding.verdict == Verdict::match) break;
+        if (same) {
+          finding = {Verdict::match, &line, false};
+        } else if (finding.line == nullptr ||
+                   (finding.line->type != key_type(key) && line.type == key_type(key))) {
+          finding = {Verdict::changed, &line, false};
+        }
+        break;
+    }
+  }
+  finding.only_certificates = certificates && finding.verdict == Verdict::unknown;
+  return finding;
+}
+
+KnownHosts::Finding KnownHosts::look_up(std::string_view host, uint16_t port, Bytes key) const {
+  const Finding finding = look_up_name(known_hosts_name(host, port), key);
+  if (port == 22 || finding.verdict == Verdict::revoked) return finding;
+  const Finding without_port = look_up_name(known_hosts_name(host, 22), key);
+  if (without_port.verdict == Verdict::revoked) return without_port;
+  const bool helps = finding.verdict == Verdict::unknown && without_port.verdict == Verdict::match;
+  return helps ? without_port : finding;
+}
+
+std::vector<std::string> KnownHosts::other_names(Bytes key) const {
+  std::vector<std::string> names;
+  for (const KnownHost& line : lines_) {
+    if (line.marker != KnownHost::Marker::none || !same_key(line, key)) continue;
+    names.push_back(display_path(line.file) + ":" + std::to_string(line.line) + ": " +
+                    (line.hashed() ? "[hashed name]" : line.names));
+  }
+  return names;
+}
+
+std::string KnownHosts::host_key_algorithms(std::string_view host, uint16_t port) const {
+  struct Algorithm {
+    std::string_view name;
+    std::string_view type;
+  };
+  static constexpr Algorithm kAlgorithms[] = {
+      {"ssh-ed25519", "ssh-ed25519"},
+      {"ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256"},
+      {"ecdsa-sha2-nistp384", "ecdsa-sha2-nistp384"},
+      {"ecdsa-sha2-nistp521", "ecdsa-sha2-nistp521"},
+      {"rsa-sha2-512", "ssh-rsa"},
+      {"rsa-sha2-256", "ssh-rsa"},
+  };
+  const std::string name = known_hosts_name(host, port);
+  const std::string without_port = known_hosts_name(host, 22);
+  std::string known;
+  std::string others;
+  for (const Algorithm& algorithm : kAlgorithms) {
+    const bool is_known = std::any_of(lines_.begin(), lines_.end(), [&](const KnownHost& line) {
+      return line.marker == KnownHost::Marker::none && line.type == algorithm.type &&
+             (line.matches(name) || line.matches(without_port));
+    });
+    (is_known ? known : others).append(algorithm.name).append(",");
+  }
+  std::string all = known + others;
+  all.pop_back();
+  return all;
+}
+
+}  // namespace tunproxy::ssh

@@ -1,0 +1,83 @@
+// The known_hosts files of OpenSSH (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"): reading, looking up,
+// adding.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/bytes.h"
+#include "core/base/result.h"
+
+namespace tunproxy::ssh {
+
+/// One line that holds a key.
+struct KnownHost {
+  enum class Marker : uint8_t { none, cert_authority, revoked };
+
+  Marker marker = Marker::none;
+  std::string names;  ///< the first field: patterns, or one hashed name
+  std::string type;
+  ByteVector blob;
+  std::string file;
+  unsigned line = 0;
+
+  bool hashed() const { return names.starts_with("|1|"); }
+  /// `name` is lower-case, as known_hosts_name() makes it.
+  bool matches(std::string_view name) const;
+  std::string where() const;  ///< "file:line"
+};
+
+/// "host" for port 22, "[host]:port" otherwise; lower-case.
+std::string known_hosts_name(std::string_view host, uint16_t port);
+/// The key of a line; an Error says why it has none. `line` holds neither comment nor white space
+/// alone.
+Result<KnownHost> parse_known_host(std::string_view line);
+/// Does a comma-separated list of patterns (* ? and ! to negate) include `name`?
+bool matches_patterns(std::string_view patterns, std::string_view name);
+
+/// What is known, from all files; a snapshot.
+class KnownHosts {
+ public:
+  enum class Verdict : uint8_t { match, unknown, changed, revoked };
+  struct Finding {
+    Verdict verdict = Verdict::unknown;
+    /// match, revoked: the line of the key. changed: a line with another key, of the same type if
+    /// there is one. Valid as long as the KnownHosts.
+    const KnownHost* line = nullptr;
+    bool only_certificates = false;  ///< unknown, but a @cert-authority line covers the host
+  };
+
+  /// Files that do not exist count as empty; lines that make no sense are skipped (seen at debug).
+  static KnownHosts load(const std::vector<std::string>& files);
+
+  /// As OpenSSH judges: a key is revoked if any line for the host says so; it matches if a line has
+  /// exactly it; it is changed if lines have only others, of whatever type. A key that is not known
+  /// for
+  /// "[host]:port" may be known for the host itself.
+  Finding look_up(std::string_view host, uint16_t port, Bytes key) const;
+  /// The same for one name of known_hosts_name().
+  Finding look_up_name(std::string_view name, Bytes key) const;
+  /// Other names, or "hashed name", under which the key is known, each with its file and line.
+  std::vector<std::string> other_names(Bytes key) const;
+
+  /// LIBSSH2_METHOD_HOSTKEY: the types that are known for the host first. Neither certificates nor
+  /// SHA-1 signatures.
+  std::string host_key_algorithms(std::string_view host, uint16_t port) const;
+
+  const std::vector<KnownHost>& lines() const { return lines_; }
+
+ private:
+  void load_file(const std::string& file);
+
+  std::vector<KnownHost> lines_;
+};
+
+/// Appends a line for the key to `file`: in one step (a temporary file takes its place), with a
+/// hashed name if the file has hashed names. Makes the file (0600) and its directory (0700) if need
+/// be.
+Result<void> add_known_host(const std::string& file, std::string_view name, Bytes key);
+
+}  // namespace tunproxy::ssh
