@@ -59,7 +59,8 @@ void append_address(ByteVector& to, const Target& address) {
 }
 
 size_t address_size(const Target& address) {
-  const size_t host = address.is_name() ? 1 + address.name().size() : address.address().bytes().size();
+  const size_t host =
+      address.is_name() ? 1 + address.name().size() : address.address().bytes().size();
   return 1 + host + 2;
 }
 

@@ -1,5 +1,5 @@
-// Cursor: reads a message from the front of some bytes without taking it, so that a parser can give up in
-// the middle ("need more") and the caller's bytes are still whole.
+// Cursor: reads a message from the front of some bytes without taking it, so that a parser can give
+// up in the middle ("need more") and the caller's bytes are still whole.
 #pragma once
 
 #include <algorithm>
@@ -8,8 +8,8 @@
 
 namespace tunproxy::socks5 {
 
-/// A copy of the position; the caller's span moves in commit() alone. After a read past the end every read
-/// yields zeros or nothing, and is_short() says so.
+/// A copy of the position; the caller's span moves in commit() alone. After a read past the end
+/// every read yields zeros or nothing, and is_short() says so.
 class Cursor {
  public:
   explicit Cursor(Bytes input) : rest_(input) {}
@@ -35,7 +35,8 @@ class Cursor {
     return taken;
   }
   Bytes take_rest() { return take(rest_.size()); }
-  /// The bytes before the next NUL, which is skipped. None, and not short, if `limit` bytes hold no NUL.
+  /// The bytes before the next NUL, which is skipped. None, and not short, if `limit` bytes hold no
+  /// NUL.
   Bytes take_until_nul(size_t limit, bool* too_long) {
     const Bytes window = rest_.first(std::min(rest_.size(), limit + 1));
     const auto nul = std::find(window.begin(), window.end(), uint8_t{0});

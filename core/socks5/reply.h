@@ -1,4 +1,5 @@
-// The outcomes of a request: our error codes and SOCKS5's reply codes (RFC 1928 §6), mapped in one place.
+// The outcomes of a request: our error codes and SOCKS5's reply codes (RFC 1928 §6), mapped in one
+// place.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +11,8 @@ namespace tunproxy::socks5 {
 
 inline constexpr uint8_t kSucceeded = 0;
 
-/// The reply that tells a client of this error. A timeout is 06, as no code is closer; a tunnel that is
-/// down is 04.
+/// The reply that tells a client of this error. A timeout is 06, as no code is closer; a tunnel
+/// that is down is 04.
 uint8_t reply_for_error(ErrorCode code);
 /// The error that a reply other than kSucceeded stands for; general for codes we do not know.
 ErrorCode error_for_reply(uint8_t reply);

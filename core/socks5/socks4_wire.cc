@@ -10,7 +10,9 @@ namespace {
 constexpr uint8_t kSocks4Version = 4;
 
 // 0.0.0.x with x ≠ 0: the name comes behind the user (SOCKS4a).
-bool announces_name(Bytes ip) { return ip[0] == 0 && ip[1] == 0 && ip[2] == 0 && ip[3] != 0; }
+bool announces_name(Bytes ip) {
+  return ip[0] == 0 && ip[1] == 0 && ip[2] == 0 && ip[3] != 0;
+}
 
 Error not_ipv4() {
   return {ErrorCode::address_not_supported, "SOCKS4 carries IPv4 addresses and names only"};
@@ -37,7 +39,8 @@ Result<std::optional<Socks4Request>> decode_socks4_request(Bytes& input) {
     const std::string_view name = as_text(cursor.take_until_nul(Target::kMaxName, &too_long));
     if (cursor.is_short()) return std::optional<Socks4Request>();
     if (too_long || !Target::valid_name(name)) {
-      return Error{ErrorCode::protocol, "the name in a SOCKS4a request is empty, too long or malformed"};
+      return Error{ErrorCode::protocol,
+                   "the name in a SOCKS4a request is empty, too long or malformed"};
     }
     request.target = Target::from_host(name, port);
   }

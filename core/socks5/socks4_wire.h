@@ -31,7 +31,8 @@ struct Socks4Reply {
 Result<std::optional<Socks4Request>> decode_socks4_request(Bytes& input);
 Result<std::optional<Socks4Reply>> decode_socks4_reply(Bytes& input);
 
-/// Error address_not_supported for IPv6 and for 0.0.0.x, which cannot travel; usage for a user that does not fit.
+/// Error address_not_supported for IPv6 and for 0.0.0.x, which cannot travel; usage for a user that
+/// does not fit.
 Result<void> encode(const Socks4Request& message, ByteVector& to);
 Result<void> encode(const Socks4Reply& message, ByteVector& to);
 

@@ -179,7 +179,9 @@ void encode(const Request& message, ByteVector& to) {
   encode_framed(static_cast<uint8_t>(message.command), message.target, to);
 }
 
-void encode(const Reply& message, ByteVector& to) { encode_framed(message.code, message.bound, to); }
+void encode(const Reply& message, ByteVector& to) {
+  encode_framed(message.code, message.bound, to);
+}
 
 void encode(const Datagram& message, ByteVector& to) {
   to.insert(to.end(), {0, 0, message.fragment});

@@ -1,8 +1,9 @@
-// The messages of SOCKS5 (RFC 1928), its user/password sub-negotiation (RFC 1929) and its UDP header, as
-// pure functions for both roles.
+// The messages of SOCKS5 (RFC 1928), its user/password sub-negotiation (RFC 1929) and its UDP
+// header, as pure functions for both roles.
 //
-// decode_*(input): the message, and `input` moved behind it; nullopt and `input` untouched if more bytes
-// are needed; an Error as soon as the bytes cannot become a message. encode(message, to) appends.
+// decode_*(input): the message, and `input` moved behind it; nullopt and `input` untouched if more
+// bytes are needed; an Error as soon as the bytes cannot become a message. encode(message, to)
+// appends.
 #pragma once
 
 #include <optional>
@@ -66,8 +67,8 @@ struct Reply {
   bool operator==(const Reply&) const = default;
 };
 
-/// §7: a datagram with its header. `data` lives as long as the bytes it was decoded from. Those with a
-/// fragment number other than 0 are to be dropped.
+/// §7: a datagram with its header. `data` lives as long as the bytes it was decoded from. Those
+/// with a fragment number other than 0 are to be dropped.
 struct Datagram {
   uint8_t fragment = 0;
   Target address;  ///< the destination, or in replies the real sender

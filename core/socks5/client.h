@@ -1,0 +1,51 @@
+// Client: a Proxy that is a SOCKS5 server somewhere else (RFC 1928).
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/address.h"
+#include "core/io/loop.h"
+#include "core/io/tcp.h"
+#include "core/net/proxy.h"
+#include "core/socks5/negotiate.h"
+
+namespace tunproxy::socks5 {
+
+struct ClientOptions {
+  io::DialOptions dial;  ///< how the server is reached
+  NegotiateOptions negotiate;
+};
+
+/// One connection to the server for each flow. Lives in one loop thread.
+class Client final : public net::Proxy {
+ public:
+  /// REQUIRES: `loop` outlives it; the client outlives its attempts.
+  Client(io::Loop& loop, Target server, ClientOptions options = {});
+
+  /// Resolves the server's name, connects and greets, so that a program can fail at its start.
+  /// Error server_unreachable, authentication_failed or protocol (something else listens there).
+  std::unique_ptr<net::Attempt> probe(net::Done<void> done);
+
+  /// A server that cannot be reached or used makes flows fail with host_unreachable.
+  std::unique_ptr<net::Attempt> connect(const Target& target,
+                                        net::Done<std::unique_ptr<net::Stream>> done) override;
+
+  /// The server's addresses, the one that answered last in front; empty before the first flow or
+  /// probe. Its name is looked up once: later the machine's resolver may be behind the tunnel.
+  const std::vector<Endpoint>& addresses() const { return addresses_; }
+
+ private:
+  class Dial;
+  void prefer(const Endpoint& address);
+  Error unreachable(const Error& cause) const;
+
+  io::Loop& loop_;
+  const Target server_;
+  const ClientOptions options_;
+  std::vector<Endpoint> addresses_;
+};
+
+}  // namespace tunproxy::socks5
