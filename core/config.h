@@ -1,0 +1,59 @@
+// Config: everything a tunnel can be told, in one place. Filled by the command line
+// (tools/tunproxy); the rest of the program reads it and nothing else.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/address.h"
+#include "core/base/log.h"
+#include "core/base/result.h"
+#include "core/ssh/host_key_policy.h"
+
+namespace tunproxy {
+
+struct SshServer {
+  std::string user;
+  Target server;
+};
+
+struct Config {
+  static constexpr uint16_t kDefaultSshPort = 22;
+  static constexpr uint16_t kDefaultSocksPort = 1080;
+  static constexpr uint16_t kDnsPort = 53;
+  static constexpr unsigned kSmallestMtu = 1280;  // IPv6 demands it (RFC 8200 §5)
+  static constexpr unsigned kLargestMtu = 65535;
+
+  // The way out: exactly one of these.
+  std::optional<SshServer> ssh;
+  std::optional<Target> socks5;
+
+  std::vector<std::string> identities;          ///< key files; empty: OpenSSH's default names
+  std::vector<std::string> known_hosts;         ///< empty: OpenSSH's default files
+  std::optional<ssh::HostKeyPolicy> host_keys;  ///< default: ask on a terminal, else strict
+
+  // The ways in.
+  bool tun = true;
+  std::string tun_name;  ///< empty: the first free tunproxyN
+  uint16_t mtu = 1500;
+  std::vector<Cidr> routes;  ///< empty: everything
+  std::vector<Cidr> excluded;
+  std::optional<Endpoint> socks_listen;  ///< no listener by default
+  std::vector<std::string> command;      ///< run in a network of its own; empty: the whole machine
+
+  std::optional<Endpoint>
+      dns;  ///< the resolver to ask through the tunnel; default: the server's own
+
+  log::Level log_level = log::Level::info;
+  std::string log_file;  ///< empty: standard error
+
+  /// What contradicts itself, as one line that says what to do.
+  Result<void> check() const;
+};
+
+/// "[user@]host[:port]"; the user defaults to `default_user`, the port to `default_port`.
+Result<SshServer> parse_ssh_server(std::string_view text, const std::string& default_user,
+                                   uint16_t default_port);
+
+}  // namespace tunproxy

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Installs what is needed, builds everything and passes all tests. Needs root (network namespaces, TUN).
+#
+#   sudo tools/test.sh [--quick]        --quick: without fuzzers and the second compiler
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+quick=false
+[ "${1:-}" != --quick ] || quick=true
+[ "$(id -u)" = 0 ] || { echo "tools/test.sh: run it as root: the tests make network namespaces" >&2; exit 1; }
+
+readonly jobs=$(nproc)
+step() { printf '\n== %s (%s)\n' "$1" "$(date +%T)"; }
+
+build() {
+  cmake --preset "$1" >"build/$1.log" 2>&1 || { cat "build/$1.log"; exit 1; }
+  cmake --build --preset "$1" -j "$jobs" >"build/$1.log" 2>&1 || { tail -n 60 "build/$1.log"; exit 1; }
+}
+
+step "packages and sources"
+tools/setup.sh --tests >build-setup.log 2>&1 || { cat build-setup.log; rm -f build-setup.log; exit 1; }
+rm -f build-setup.log
+
+step "build: asan (the unit tests) and release (the program)"
+build asan
+build release
+
+if ! $quick; then
+  step "build: clang, with the fuzzers"
+  build fuzz
+fi
+
+step "unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
+ctest --preset asan -j "$jobs"
+
+step "integration tests against real servers, in network namespaces"
+TUNPROXY=build/release/tunproxy tests/integration/run.sh
+TUNPROXY=build/asan/tools/tunproxy tests/integration/run.sh --sanitized
+
+if ! $quick; then
+  step "fuzzers, a minute each"
+  tests/fuzz/run.sh build/fuzz 60
+fi
+step "all tests passed"
