@@ -1,0 +1,15 @@
+// Name resolution for the mount namespace of one command.
+#pragma once
+
+#include "core/base/address.h"
+#include "core/base/result.h"
+
+namespace tunproxy::linux_host {
+
+/// Makes /etc/resolv.conf name `resolver` alone, whatever it is (a file, a link into /run,
+/// missing), and hides the sockets of local name services, through which a look-up would leave the
+/// machine beside the tunnel. REQUIRES: a mount namespace of the caller's own, with the right to
+/// mount in it.
+Result<void> install_private_names(const IpAddress& resolver);
+
+}  // namespace tunproxy::linux_host
