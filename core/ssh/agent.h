@@ -1,0 +1,66 @@
+// A client of ssh-agent (draft-ietf-sshm-ssh-agent): lists keys and has data signed.
+#pragma once
+
+#include <atomic>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/bytes.h"
+#include "core/base/result.h"
+#include "core/base/time.h"
+#include "core/base/unique_fd.h"
+
+namespace tunproxy::ssh {
+
+/// Wakes a blocked wait for good; cancel() from any thread.
+class Cancellation {
+ public:
+  Cancellation();
+  void cancel();
+  bool cancelled() const { return cancelled_; }
+  int fd() const { return read_.get(); }  ///< readable once cancelled
+
+ private:
+  UniqueFd read_;
+  UniqueFd write_;
+  std::atomic<bool> cancelled_ = false;
+};
+
+struct AgentKey {
+  ByteVector blob;
+  std::string comment;
+};
+
+/// Blocking, but never for longer than its bounds. Used by one thread.
+class Agent {
+ public:
+  static constexpr Duration kListTimeout = 5s;
+  static constexpr Duration kSignTimeout = 60s;  ///< the agent may ask its user
+
+  /// `socket_path`: SSH_AUTH_SOCK. REQUIRES: `cancellation` outlives the agent.
+  static Result<Agent> connect(const std::string& socket_path, const Cancellation& cancellation);
+
+  Result<std::vector<AgentKey>> list();
+
+  /// The agent's signature (string algorithm, then what RFC 4253 §6.6 calls the signature), over
+  /// `data`; `algorithm` chooses the hash for RSA keys.
+  Result<ByteVector> sign(Bytes blob, Bytes data, std::string_view algorithm);
+
+ private:
+  Agent(UniqueFd socket, const Cancellation& cancellation)
+      : socket_(std::move(socket)), cancellation_(&cancellation) {}
+
+  Result<ByteVector> exchange(const ByteVector& message, Duration timeout);
+  Result<void> write_all(Bytes bytes, Instant deadline);
+  Result<void> read_exactly(MutableBytes bytes, Instant deadline);
+  Result<void> wait_for(short events, Instant deadline);
+
+  UniqueFd socket_;
+  const Cancellation* cancellation_;
+};
+
+/// The algorithm in the data that a client signs to authenticate (RFC 4252 §7); empty if malformed.
+std::string_view signature_algorithm(Bytes signed_data);
+
+}  // namespace tunproxy::ssh

@@ -1,0 +1,161 @@
+#include "core/ssh/key_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <openssl/bio.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "core/base/unique_fd.h"
+#include "core/ssh/fingerprint.h"
+
+namespace tunproxy::ssh {
+namespace {
+
+constexpr size_t kMaxKeyFile = 256 * 1024;
+constexpr std::string_view kOpensshBegin = "-----BEGIN OPENSSH PRIVATE KEY-----";
+constexpr std::string_view kOpensshEnd = "-----END OPENSSH PRIVATE KEY-----";
+constexpr std::string_view kOpensshMagic("openssh-key-v1\0", 15);
+
+Error unusable(const std::string& path, std::string_view why) {
+  return {ErrorCode::usage, fmt::format("key file {}: {}", display_path(path), why)};
+}
+
+Result<Secret> read_file(const std::string& path, bool private_key) {
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd) return unusable(path, std::strerror(errno));
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) return unusable(path, std::strerror(errno));
+  if (!S_ISREG(status.st_mode)) return unusable(path, "not a file");
+  if (private_key && status.st_uid == ::getuid() && (status.st_mode & 077) != 0) {
+    return unusable(path,
+                    fmt::format("its permissions {:04o} let others use it; this key is ignored "
+                                "until you run: chmod 600 '{}'",
+                                status.st_mode & 07777, path));
+  }
+  if (static_cast<size_t>(status.st_size) > kMaxKeyFile)
+    return unusable(path, "not a key (too big)");
+  std::string text(static_cast<size_t>(status.st_size), '\0');
+  const ssize_t n = ::read(fd.get(), text.data(), text.size());
+  if (n != static_cast<ssize_t>(text.size())) return unusable(path, "cannot be read");
+  return Secret::take(text);
+}
+
+/// The decoded body between the lines BEGIN and END; wiped by its owner.
+std::optional<ByteVector> openssh_body(std::string_view text) {
+  const size_t begin = text.find(kOpensshBegin);
+  const size_t end = text.find(kOpensshEnd);
+  if (begin == text.npos || end == text.npos || end < begin) return std::nullopt;
+  std::string base64;
+  for (const char c :
+       text.substr(begin + kOpensshBegin.size(), end - begin - kOpensshBegin.size())) {
+    if (c != '\n' && c != '\r') base64 += c;
+  }
+  auto body = base64_decode(base64);
+  OPENSSL_cleanse(base64.data(), base64.size());
+  return body;
+}
+
+/// The part before the private section (PROTOCOL.key of OpenSSH): cipher, key derivation and its
+/// options, number of keys, public key.
+bool read_openssh_header(Bytes body, KeyFile& key) {
+  if (!as_text(body).starts_with(kOpensshMagic)) return false;
+  body = body.subspan(kOpensshMagic.size());
+  const auto cipher = take_string(body);
+  const auto derivation = take_string(body);
+  const auto options = take_string(body);
+  if (!cipher || !derivation || !options || body.size() < 4 || load_be32(body.data()) != 1) {
+    return false;
+  }
+  body = body.subspan(4);
+  const auto blob = take_string(body);
+  if (!blob || key_type(*blob).empty()) return false;
+  key.encrypted = as_text(*cipher) != "none";
+  key.public_blob.assign(blob->begin(), blob->end());
+  return true;
+}
+
+bool recognise_openssh(KeyFile& key) {
+  auto body = openssh_body(key.content.text());
+  if (!body) return false;
+  key.format = KeyFile::Format::openssh;
+  const bool valid = read_openssh_header(*body, key);
+  OPENSSL_cleanse(body->data(), body->size());
+  return valid;
+}
+
+bool recognise_pem(KeyFile& key) {
+  const std::string_view text = key.content.text();
+  const size_t begin = text.find("-----BEGIN ");
+  if (begin == text.npos) return false;
+  const std::string_view label = text.substr(begin, text.find('\n', begin) - begin);
+  if (label.find("PRIVATE KEY-----") == label.npos) return false;
+  key.format = KeyFile::Format::pem;
+  key.encrypted =
+      label.find("ENCRYPTED") != label.npos || text.find("Proc-Type: 4,ENCRYPTED") != text.npos;
+  return true;
+}
+
+}  // namespace
+
+ByteVector parse_public_key(std::string_view line) {
+  const size_t space = line.find(' ');
+  if (space == line.npos) return {};
+  const std::string_view rest = line.substr(space + 1);
+  auto blob = base64_decode(rest.substr(0, rest.find_first_of(" \r\n")));
+  if (!blob || key_type(*blob) != line.substr(0, space)) return {};
+  return std::move(*blob);
+}
+
+Result<KeyFile> KeyFile::read(const std::string& path) {
+  const bool named_public = path.ends_with(".pub");
+  auto content = read_file(path, !named_public);
+  if (!content) return content.error();
+  KeyFile key;
+  key.path = path;
+  key.content = std::move(*content);
+  if (named_public) {
+    key.format = Format::public_only;
+    key.public_blob = parse_public_key(key.content.text());
+    if (key.public_blob.empty()) return unusable(path, "not a public key");
+    return key;
+  }
+  if (key.content.text().starts_with("PuTTY-User-Key-File")) {
+    return unusable(path, "PuTTY's format; convert it with: puttygen KEY -O private-openssh");
+  }
+  if (!recognise_openssh(key) && !recognise_pem(key)) return unusable(path, "not a private key");
+  if (key.public_blob.empty()) {
+    if (auto beside = read_file(path + ".pub", false)) {
+      key.public_blob = parse_public_key(beside->text());
+    }
+  }
+  return key;
+}
+
+bool KeyFile::may_open_with(const Secret& passphrase) const {
+  if (format != Format::pem) return true;
+  BIO* bio = BIO_new_mem_buf(content.c_str(), static_cast<int>(content.size()));
+  if (bio == nullptr) return true;
+  // With a callback of its own OpenSSL never asks on the terminal.
+  const auto give = [](char* to, int size, int, void* secret) {
+    const std::string_view text = static_cast<const Secret*>(secret)->text();
+    if (text.size() > static_cast<size_t>(size)) return -1;
+    text.copy(to, text.size());
+    return static_cast<int>(text.size());
+  };
+  EVP_PKEY* key = PEM_read_bio_PrivateKey(bio, nullptr, give, const_cast<Secret*>(&passphrase));
+  BIO_free(bio);
+  EVP_PKEY_free(key);
+  ERR_clear_error();
+  return key != nullptr;
+}
+
+}  // namespace tunproxy::ssh
