@@ -45,7 +45,7 @@ struct Config {
   std::optional<Endpoint>
       dns;  ///< the resolver to ask through the tunnel; default: the server's own
 
-  log::Level log_level = log::Level::info;
+  std::optional<log::Level> log_level;  ///< default: info; warn with a command, whose terminal it is
   std::string log_file;  ///< empty: standard error
 
   /// What contradicts itself, as one line that says what to do.

@@ -1,30 +1,43 @@
 #!/usr/bin/env bash
-# Installs what building (and, with --tests, testing) tunproxy needs on Debian and its relatives, and
-# obtains the two sources that are compiled in. Run it as root or with sudo at hand. Idempotent.
+# Installs what building tunproxy needs on Debian and its relatives (with --demo or --tests: what those
+# need as well), and obtains the two sources that are compiled in. Run it as root, or with sudo at hand.
+# Idempotent; no service is started.
 #
-#   tools/setup.sh [--tests]
+#   tools/setup.sh [--demo | --tests]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly build_packages=(build-essential cmake ninja-build pkg-config patch dpkg-dev
-  libuv1-dev libspdlog-dev libfmt-dev libssl-dev libcli11-dev libnl-route-3-dev libgtest-dev libgmock-dev)
-readonly test_packages=(clang clang-format libclang-rt-14-dev ccache openssh-server openssh-client
-  sshpass libpam-modules dante-server dnsmasq-base bind9-dnsutils iproute2 iputils-ping nftables tcpdump
-  curl python3 procps util-linux nmap expect)
+packages=(build-essential cmake ninja-build pkg-config patch dpkg-dev libuv1-dev libspdlog-dev
+  libfmt-dev libssl-dev libcli11-dev libnl-route-3-dev libgtest-dev libgmock-dev)
+readonly demo_packages=(openssh-server openssh-client iproute2 curl python3 util-linux)
+readonly test_packages=(clang clang-format libclang-rt-14-dev ccache sshpass libpam-modules
+  dante-server dnsmasq-base bind9-dnsutils iputils-ping nftables tcpdump procps)
 
-packages=("${build_packages[@]}")
-[ "${1:-}" != --tests ] || packages+=("${test_packages[@]}")
+case "${1:-}" in
+  "") ;;
+  --demo) packages+=("${demo_packages[@]}") ;;
+  --tests) packages+=("${demo_packages[@]}" "${test_packages[@]}") ;;
+  *) echo "usage: $0 [--demo | --tests]" >&2; exit 2 ;;
+esac
+
+as_root=()
+[ "$(id -u)" = 0 ] || as_root=(sudo)
 
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
 done
+
+# A package must not start its service (an sshd on port 22, a proxy) on the user's machine for our sake.
+readonly policy=/usr/sbin/policy-rc.d
 if [ ${#missing[@]} -gt 0 ]; then
-  as_root=()
-  [ "$(id -u)" = 0 ] || as_root=(sudo)
-  # Services (an sshd on port 22, a proxy) must not start on the user's machine for our sake.
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+    "${as_root[@]}" chmod 755 "$policy"
+    trap '"${as_root[@]}" rm -f "$policy"' EXIT
+  fi
   "${as_root[@]}" apt-get update -q
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -q -y --no-install-recommends "${missing[@]}"
 fi
 

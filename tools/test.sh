@@ -35,7 +35,7 @@ ctest --preset asan -j "$jobs"
 
 step "integration tests against real servers, in network namespaces"
 TUNPROXY=build/release/tunproxy tests/integration/run.sh
-TUNPROXY=build/asan/tools/tunproxy tests/integration/run.sh --sanitized
+TUNPROXY=build/asan/tunproxy tests/integration/run.sh --sanitized
 
 if ! $quick; then
   step "fuzzers, a minute each"

@@ -1,0 +1,77 @@
+// Tunnel: the composed product. One way out (an SSH server or a SOCKS5 server), and ways in over
+// it: a packet device, a SOCKS5 listener, or both.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/config.h"
+#include "core/dns/forwarder.h"
+#include "core/dns/redirect.h"
+#include "core/io/loop.h"
+#include "core/io/tcp.h"
+#include "core/socks5/client.h"
+#include "core/socks5/server.h"
+#include "core/ssh/auth_credentials.h"
+#include "core/ssh/prompter.h"
+#include "core/ssh/supervisor.h"
+#include "tun2socks/engine.h"
+
+namespace tunproxy {
+
+/// Lives in one loop thread. Order: start(), and once that succeeded serve_socks() and
+/// serve_packets().
+class Tunnel {
+ public:
+  /// What the platform supplies.
+  struct Platform {
+    ssh::Prompter* prompter = nullptr;  ///< nobody to ask if null; outlives the tunnel
+    io::PrepareSocket prepare_socket;   ///< for every outer socket
+    std::string home;                   ///< where ~/.ssh is
+  };
+
+  Tunnel(io::Loop& loop, const Config& config, Platform platform);
+  ~Tunnel();
+  Tunnel(const Tunnel&) = delete;
+  Tunnel& operator=(const Tunnel&) = delete;
+
+  /// Connects, logs in and learns the resolver. An Error says why that is impossible.
+  void start(net::Done<void> done);
+  /// Called when the way out is lost for good (a changed host key, a refused login).
+  void on_failed(std::function<void(const Error&)> failed) { failed_ = std::move(failed); }
+
+  /// REQUIRES: started
+  Result<void> serve_socks(const Endpoint& at);
+  /// REQUIRES: started; `device` outlives the tunnel.
+  Result<void> serve_packets(tun2socks::PacketDevice& device);
+
+  /// One line for people: the way out and the resolver.
+  std::string summary() const;
+
+ private:
+  void start_ssh(net::Done<void> done);
+  void start_socks5(net::Done<void> done);
+  void ssh_state(ssh::Supervisor::State state, const Error* error);
+  std::unique_ptr<ssh::Login> make_login() const;
+  void learn_resolvers(net::Done<void> done);
+  void use_resolvers(std::vector<Endpoint> resolvers);
+  net::Proxy& way_out();
+
+  io::Loop& loop_;
+  const Config config_;
+  const Platform platform_;
+  std::function<void(const Error&)> failed_;
+  std::shared_ptr<ssh::Credentials> credentials_;
+  std::unique_ptr<ssh::Supervisor> ssh_;
+  std::unique_ptr<socks5::Client> socks5_;
+  std::unique_ptr<net::Attempt> attempt_;
+  std::vector<Endpoint> resolvers_;
+  std::unique_ptr<dns::Redirect> redirect_;
+  std::unique_ptr<dns::Forwarder> forwarder_;
+  std::unique_ptr<socks5::Server> server_;
+  std::unique_ptr<tun2socks::Engine> engine_;
+};
+
+}  // namespace tunproxy

@@ -1,0 +1,114 @@
+#include "tools/tunproxy/options.h"
+
+#include <gtest/gtest.h>
+
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace tunproxy::cli {
+namespace {
+
+Result<Invocation> parse_line(const std::string& line) {
+  std::istringstream words(line);
+  std::vector<std::string> arguments;
+  for (std::string word; words >> word;) arguments.push_back(word);
+  return parse(std::move(arguments), "me");
+}
+
+TEST(Options, DefaultsAreTheDocumentedOnes) {
+  const auto invocation = parse_line("--ssh host");
+  ASSERT_TRUE(invocation) << invocation.error().message;
+  const Config& config = invocation->config;
+  EXPECT_EQ(invocation->action, Invocation::Action::run);
+  EXPECT_EQ(config.ssh->user, "me");
+  EXPECT_EQ(config.ssh->server.to_string(), "host:22");
+  EXPECT_TRUE(config.tun);
+  EXPECT_EQ(config.mtu, 1500);
+  EXPECT_FALSE(config.socks_listen);
+  EXPECT_FALSE(config.host_keys);
+  EXPECT_TRUE(config.routes.empty());
+}
+
+TEST(Options, EverythingArrives) {
+  const auto invocation = parse_line(
+      "--ssh you@host --port 2222 --identity a --identity b --known-hosts k --host-key-policy "
+      "accept-new --tun t0 --mtu 9000 --route 10.0.0.0/8 --route 2001:db8::/32 --exclude "
+      "10.1.0.0/16 "
+      "--socks 127.0.0.1:1080 --dns 192.0.2.53 --log-level debug --log-file f");
+  ASSERT_TRUE(invocation) << invocation.error().message;
+  const Config& config = invocation->config;
+  EXPECT_EQ(config.ssh->server.to_string(), "host:2222");
+  EXPECT_EQ(config.identities, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(config.known_hosts, std::vector<std::string>{"k"});
+  EXPECT_EQ(config.host_keys, ssh::HostKeyPolicy::accept_new);
+  EXPECT_EQ(config.tun_name, "t0");
+  EXPECT_EQ(config.mtu, 9000);
+  ASSERT_EQ(config.routes.size(), 2U);
+  EXPECT_EQ(config.routes[1].to_string(), "2001:db8::/32");
+  EXPECT_EQ(config.excluded[0].to_string(), "10.1.0.0/16");
+  EXPECT_EQ(config.socks_listen->to_string(), "127.0.0.1:1080");
+  EXPECT_EQ(config.dns->to_string(), "192.0.2.53:53");
+  EXPECT_EQ(config.log_level, log::Level::debug);
+  EXPECT_EQ(config.log_file, "f");
+}
+
+TEST(Options, ThePortInTheServerWins) {
+  EXPECT_EQ(parse_line("--ssh host:23 --port 24")->config.ssh->server.port(), 23);
+}
+
+TEST(Options, TheCommandKeepsItsOwnOptions) {
+  const auto invocation = parse_line("--ssh host -- curl --socks5 x -- --help");
+  ASSERT_TRUE(invocation);
+  EXPECT_EQ(invocation->config.command,
+            (std::vector<std::string>{"curl", "--socks5", "x", "--", "--help"}));
+}
+
+TEST(Options, HelpAndVersionArePrinted) {
+  const auto help = parse_line("--help");
+  ASSERT_TRUE(help);
+  EXPECT_EQ(help->action, Invocation::Action::print);
+  for (const char* word : {"--ssh", "--route", "1500", "Exit codes", "--host-key-policy"}) {
+    EXPECT_NE(help->text.find(word), std::string::npos) << word;
+  }
+  EXPECT_NE(parse_line("--version")->text.find("tunproxy "), std::string::npos);
+  EXPECT_EQ(parse_line("--restore")->action, Invocation::Action::restore);
+}
+
+struct BadLine {
+  const char* line;
+  const char* said;  // a part of the message, which is one line
+};
+
+class BadLines : public ::testing::TestWithParam<BadLine> {};
+
+TEST_P(BadLines, GetOneClearLine) {
+  const auto invocation = parse_line(GetParam().line);
+  ASSERT_FALSE(invocation) << GetParam().line;
+  EXPECT_EQ(invocation.error().code, ErrorCode::usage);
+  EXPECT_NE(invocation.error().message.find(GetParam().said), std::string::npos)
+      << invocation.error().message;
+  EXPECT_EQ(invocation.error().message.find('\n'), std::string::npos);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Lines, BadLines,
+    ::testing::Values(
+        BadLine{"", "--ssh"}, BadLine{"--ssh a --socks5 b", "either"}, BadLine{"--ssh", "--ssh"},
+        BadLine{"--nonsense", "--nonsense"}, BadLine{"--ssh a --port 0", "--port"},
+        BadLine{"--ssh a --mtu 100", "--mtu"}, BadLine{"--ssh a --mtu x", "--mtu"},
+        BadLine{"--ssh a --route 10.0.0.1/8", "--route: '10.0.0.1/8'"},
+        BadLine{"--ssh a --exclude z", "--exclude: 'z'"},
+        BadLine{"--ssh a --socks 1080", "--socks"},
+        BadLine{"--ssh a --socks localhost:1080", "numeric"},
+        BadLine{"--ssh a --dns ns.example", "--dns"},
+        BadLine{"--ssh a --host-key-policy no", "--host-key-policy"},
+        BadLine{"--ssh a --log-level loud", "--log-level"}, BadLine{"--ssh a --no-tun", "--socks"},
+        BadLine{"--ssh a --no-tun --socks 127.0.0.1:1 --route 10.0.0.0/8", "--no-tun"},
+        BadLine{"--ssh a --no-tun --socks 127.0.0.1:1 -- ls", "--no-tun"},
+        BadLine{"--ssh a --", "command"}, BadLine{"--socks5 b --identity i", "--ssh"},
+        BadLine{"--ssh a --exclude 10.0.0.0/8 -- ls", "--exclude"},
+        BadLine{"--ssh a stray", "stray"}));
+
+}  // namespace
+}  // namespace tunproxy::cli

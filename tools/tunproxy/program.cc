@@ -1,0 +1,163 @@
+#include "tools/tunproxy/program.h"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <pwd.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+#include "core/base/log.h"
+
+namespace tunproxy::cli {
+namespace {
+
+std::string home_directory() {
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0') return home;
+  const passwd* entry = ::getpwuid(::getuid());
+  return entry != nullptr ? entry->pw_dir : "/";
+}
+
+}  // namespace
+
+int exit_code_for(const Error& error) {
+  switch (error.code) {
+    case ErrorCode::usage:
+      return 2;
+    case ErrorCode::host_key_refused:
+      return 3;
+    case ErrorCode::authentication_failed:
+      return 4;
+    case ErrorCode::server_unreachable:
+    case ErrorCode::timed_out:
+      return 5;
+    case ErrorCode::no_permission:
+      return 6;
+    default:
+      return 1;
+  }
+}
+
+int Program::run() {
+  if (auto reserved = reserve(); !reserved) {
+    fail(reserved.error());
+    return exit_code_;
+  }
+  loop_ = std::make_unique<io::Loop>();
+  prompter_ = linux_host::TerminalPrompter::open();
+  watch_signals();
+  start_tunnel();
+  loop_->run();
+  tear_down();
+  return exit_code_;
+}
+
+// What needs a permission, or a process without threads, comes before the user is asked anything.
+Result<void> Program::reserve() {
+  if (!config_.tun) return {};
+  if (!config_.command.empty()) {
+    auto command = linux_host::Command::prepare({config_.command, config_.mtu});
+    if (!command) return command.error();
+    command_ = std::move(*command);
+    return {};
+  }
+  auto host = linux_host::HostNetwork::reserve(
+      {config_.tun_name, config_.mtu, config_.routes, config_.excluded});
+  if (!host) return host.error();
+  host_ = std::move(*host);
+  for (const std::string& line : host_->leftovers().restored) {
+    log::warn("a former run ended without putting this back, now done: {}", line);
+  }
+  return {};
+}
+
+void Program::watch_signals() {
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) {
+    signals_.push_back(
+        std::make_unique<io::Signal>(*loop_, number, [this, number] { on_signal(number); }));
+  }
+}
+
+void Program::start_tunnel() {
+  Tunnel::Platform platform;
+  platform.prompter = prompter_.get();
+  platform.home = home_directory();
+  if (host_) platform.prepare_socket = host_->prepare_socket();
+  tunnel_ = std::make_unique<Tunnel>(*loop_, config_, std::move(platform));
+  tunnel_->on_failed([this](const Error& error) { fail(error); });
+  tunnel_->start([this](Result<void> started) {
+    if (started) started = bring_up();
+    if (!started) fail(started.error());
+  });
+}
+
+// The traffic switches over only now, when there is a tunnel to take it.
+Result<void> Program::bring_up() {
+  if (config_.socks_listen) {
+    if (auto served = tunnel_->serve_socks(*config_.socks_listen); !served) return served;
+  }
+  if (host_) {
+    if (auto applied = host_->apply(); !applied) return applied;
+    const linux_host::TunInterface& tun = host_->tun();
+    UniqueFd fd(::fcntl(host_->tun_fd(), F_DUPFD_CLOEXEC, 0));
+    if (auto carried = carry_packets(std::move(fd), tun.mtu, tun.vnet_header); !carried) {
+      return carried;
+    }
+  }
+  if (command_) {
+    const linux_host::TunInterface& tun = command_->tun();
+    auto carried = carry_packets(command_->take_tun(), tun.mtu, tun.vnet_header);
+    if (!carried) return carried;
+    command_ended_ = std::make_unique<io::FdWatcher>(*loop_, command_->exit_fd(),
+                                                     [this](auto) { on_command_end(); });
+    command_ended_->want(true, false);
+    if (auto begun = command_->start(); !begun) return begun;
+  }
+  up_ = true;
+  log::info("{}", tunnel_->summary());
+  return {};
+}
+
+Result<void> Program::carry_packets(UniqueFd tun, uint16_t mtu, bool vnet_header) {
+  device_ = std::make_unique<linux_host::TunDevice>(*loop_, std::move(tun), mtu, vnet_header);
+  return tunnel_->serve_packets(*device_);
+}
+
+void Program::on_signal(int signal_number) {
+  const bool command_runs = command_ended_ != nullptr;
+  if (!command_runs) return finish(up_ ? 0 : 128 + signal_number);
+  // The terminal sends these to the command as well: it decides what they mean.
+  if (signal_number == SIGINT || signal_number == SIGQUIT) return;
+  command_->forward(signal_number);
+}
+
+void Program::on_command_end() {
+  if (const auto exit_code = command_->exit_code()) finish(*exit_code);
+}
+
+void Program::fail(const Error& error) {
+  fmt::print(stderr, "tunproxy: {}\n", error.message);
+  finish(exit_code_for(error));
+}
+
+void Program::finish(int exit_code) {
+  exit_code_ = exit_code;
+  if (loop_) loop_->stop();
+}
+
+void Program::tear_down() {
+  tunnel_.reset();
+  device_.reset();
+  command_ended_.reset();
+  command_.reset();
+  if (host_) {
+    for (const std::string& line : host_->remove().failed) log::error("not put back: {}", line);
+  }
+  signals_.clear();
+  loop_.reset();
+}
+
+}  // namespace tunproxy::cli

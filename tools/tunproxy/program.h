@@ -1,0 +1,58 @@
+// Program: one run of the command line's tunnel, from the first question to the last thing put
+// back.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/config.h"
+#include "core/io/fd_watcher.h"
+#include "core/io/loop.h"
+#include "core/io/signal.h"
+#include "core/tunnel.h"
+#include "platform/linux/command.h"
+#include "platform/linux/host_network.h"
+#include "platform/linux/terminal_prompter.h"
+#include "platform/linux/tun_device.h"
+
+namespace tunproxy::cli {
+
+/// The documented exit code of an error.
+int exit_code_for(const Error& error);
+
+class Program {
+ public:
+  /// REQUIRES: no threads yet (a command's network is made by a child of this process).
+  explicit Program(Config config) : config_(std::move(config)) {}
+
+  /// Runs until a signal, the end of the command or a failure; returns the exit code. Puts
+  /// everything back before it returns.
+  int run();
+
+ private:
+  Result<void> reserve();
+  void watch_signals();
+  void start_tunnel();
+  Result<void> bring_up();
+  Result<void> carry_packets(UniqueFd tun, uint16_t mtu, bool vnet_header);
+  void on_signal(int signal_number);
+  void on_command_end();
+  void finish(int exit_code);
+  void fail(const Error& error);
+  void tear_down();
+
+  Config config_;
+  int exit_code_ = 0;
+  bool up_ = false;  // a signal is now the ordinary end
+  std::unique_ptr<linux_host::Command> command_;
+  std::unique_ptr<linux_host::HostNetwork> host_;
+  std::unique_ptr<linux_host::TerminalPrompter> prompter_;
+  std::unique_ptr<io::Loop> loop_;
+  std::vector<std::unique_ptr<io::Signal>> signals_;
+  std::unique_ptr<io::FdWatcher> command_ended_;  // set while the command runs
+  std::unique_ptr<linux_host::TunDevice> device_;
+  std::unique_ptr<Tunnel> tunnel_;
+};
+
+}  // namespace tunproxy::cli
