@@ -33,6 +33,7 @@ class Session final : public net::Proxy {
   static std::unique_ptr<net::Attempt> open(io::Loop& loop, std::unique_ptr<net::Stream> transport,
                                             std::unique_ptr<Login> login, SessionOptions options,
                                             net::Done<std::unique_ptr<Session>> done);
+  /// Streams that are still there fail with a reset; attempts end with an error.
   ~Session() override;
 
   /// Opens a direct-tcpip channel; any number at once. The error's code comes from the server's
@@ -42,7 +43,8 @@ class Session final : public net::Proxy {
   /// Runs a command at the server and collects its output. Error not_allowed where it permits none.
   std::unique_ptr<net::Attempt> exec(std::string command, net::Done<ExecResult> done);
 
-  /// Called once when the connection is lost; all channels have failed by then.
+  /// Called once when the connection is lost; all channels have failed by then. To destroy the session
+  /// from it, hand it to Loop::retire().
   void on_closed(std::function<void(const Error&)> closed);
   const Error* error() const;
 

@@ -1,0 +1,208 @@
+#include "core/ssh/channel_mux.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tunproxy::ssh {
+namespace {
+
+constexpr size_t kControlsAtMost = 4 * ChannelMux::kMaxChannels;
+
+}  // namespace
+
+ChannelMux::ChannelMux(io::Loop& loop, std::unique_ptr<net::Stream> stream,
+                       std::shared_ptr<Transport> transport, Duration open_timeout,
+                       std::function<void(const Error&)> on_lost)
+    : loop_(loop),
+      stream_(std::move(stream)),
+      transport_(std::move(transport)),
+      open_timeout_(open_timeout),
+      on_lost_(std::move(on_lost)),
+      open_timer_(loop, [this] { expire_opens(); }),
+      tick_(loop, [this] { tick(); }) {
+  transport_->take_packets([this](Bytes packet) { on_packet(packet); });
+  stream_->on_progress([this] { read(); });
+}
+
+ChannelMux::~ChannelMux() {
+  stream_->on_progress(nullptr);
+  if (!failed_) error_ = {ErrorCode::reset, "the SSH connection was closed"};
+  tell_lost();
+}
+
+Slot* ChannelMux::new_slot(ChannelUser* user) {
+  if (failed_ || slots_.size() >= kMaxChannels) return nullptr;
+  while (slots_.contains(next_id_)) ++next_id_;
+  Slot& slot = slots_[next_id_];
+  slot.id = next_id_++;
+  slot.user = user;
+  slot.receive_window.open = WindowPolicy::kInitial;
+  deadlines_.emplace_back(loop_.now() + open_timeout_, slot.id);
+  if (!open_timer_.active()) open_timer_.start(open_timeout_);
+  return &slot;
+}
+
+Slot* ChannelMux::open_direct_tcpip(const Target& target, ChannelUser* user) {
+  Slot* slot = new_slot(user);
+  if (slot != nullptr) {
+    control(direct_tcpip_open(slot->id, WindowPolicy::kInitial, kMaxPacket, target));
+  }
+  return slot;
+}
+
+Slot* ChannelMux::open_session(ChannelUser* user) {
+  Slot* slot = new_slot(user);
+  if (slot != nullptr) control(session_open(slot->id, WindowPolicy::kInitial, kMaxPacket));
+  return slot;
+}
+
+void ChannelMux::expire_opens() {
+  while (!deadlines_.empty() && deadlines_.front().first <= loop_.now()) {
+    Slot* slot = find(deadlines_.front().second, Slot::State::opening);
+    deadlines_.pop_front();
+    if (slot == nullptr || slot->user == nullptr) continue;
+    std::exchange(slot->user, nullptr)
+        ->on_open_failed({ErrorCode::timed_out, "the SSH server did not connect in time"});
+  }
+  if (!deadlines_.empty()) open_timer_.start(deadlines_.front().first - loop_.now());
+}
+
+void ChannelMux::request_exec(Slot& slot, std::string_view command) {
+  control(exec_request(slot.peer_id, command));
+}
+
+// Everything but data waits for the tick: it may be wanted while a packet is being read.
+void ChannelMux::control(ByteVector message) {
+  controls_.push_back(std::move(message));
+  if (controls_.size() > kControlsAtMost) {
+    fail({ErrorCode::limit, "the SSH server asks more than it reads"});
+  }
+  tick_.schedule();
+}
+
+size_t ChannelMux::write(Slot& slot, Bytes bytes) {
+  if (slot.state != Slot::State::open || failed_) return 0;
+  size_t written = 0;
+  while (written < bytes.size() && slot.send_window > 0) {
+    const size_t allowed = waiting_.empty() ? kTurn : slot.turn;
+    const size_t n =
+        std::min({bytes.size() - written, slot.send_window, allowed, size_t{slot.max_packet}});
+    if (n == 0 || transport_->out_room() == 0 || !send_data(slot, bytes.subspan(written, n))) {
+      wait_to_write(slot);
+      break;
+    }
+    slot.send_window -= n;
+    slot.turn -= std::min(slot.turn, n);
+    written += n;
+  }
+  return written;
+}
+
+bool ChannelMux::send_data(Slot& slot, Bytes bytes) {
+  if (!send_controls()) return false;
+  uint8_t head[9];
+  head[0] = static_cast<uint8_t>(MessageType::channel_data);
+  store_be32(head + 1, slot.peer_id);
+  store_be32(head + 5, static_cast<uint32_t>(bytes.size()));
+  tick_.schedule();
+  auto sent = transport_->send(head, bytes);
+  if (!sent) fail(std::move(sent).error());
+  rekeying_ = sent && !*sent;
+  return sent && *sent;
+}
+
+bool ChannelMux::send_controls() {
+  while (!controls_.empty()) {
+    auto sent = transport_->send(controls_.front(), {});
+    if (!sent) fail(std::move(sent).error());
+    rekeying_ = sent && !*sent;
+    if (!sent || !*sent) return false;
+    controls_.pop_front();
+  }
+  return true;
+}
+
+void ChannelMux::wait_to_write(Slot& slot) {
+  if (slot.waits_to_write || failed_) return;
+  slot.waits_to_write = true;
+  waiting_.push_back(slot.id);
+  tick_.schedule();
+}
+
+void ChannelMux::send_eof(Slot& slot) {
+  if (slot.state == Slot::State::open) control(end_of_file(slot.peer_id));
+}
+
+void ChannelMux::grant(Slot& slot, size_t queued) {
+  if (slot.state != Slot::State::open) return;
+  const size_t due = windows_.due(slot.receive_window, queued);
+  if (due == 0) return;
+  slot.receive_window.open += due;
+  control(window_adjust(slot.peer_id, static_cast<uint32_t>(due)));
+}
+
+void ChannelMux::release(Slot& slot) {
+  slot.user = nullptr;
+  if (slot.state != Slot::State::open) return;
+  slot.state = Slot::State::closing;
+  control(close_channel(slot.peer_id));
+}
+
+// In the stream's callback, while its bytes are still in the loop's shared buffer.
+void ChannelMux::read() {
+  if (failed_) return;
+  tick_.schedule();
+  auto result = transport_->read_packets(*stream_);
+  rekeying_ = false;  // perhaps; the next send tells
+  if (!result) fail(result.error());
+}
+
+void ChannelMux::tick() {
+  if (failed_) {
+    tell_lost();
+    if (on_lost_) std::exchange(on_lost_, nullptr)(error_);
+    return;
+  }
+  if (!stream_->peek().empty()) read();
+  send_controls();
+  transport_->flush(*stream_);
+  if (!rekeying_) wake_writers();
+}
+
+// Only as many as there is room for, so that those behind them do not lose their turn.
+void ChannelMux::wake_writers() {
+  size_t room = transport_->out_room();
+  while (room > 0 && !waiting_.empty()) {
+    const auto found = slots_.find(waiting_.front());
+    waiting_.pop_front();
+    if (found == slots_.end()) continue;
+    Slot& slot = found->second;
+    slot.waits_to_write = false;
+    if (slot.user == nullptr) continue;
+    slot.turn = kTurn;
+    room -= std::min(room, kTurn);
+    slot.user->on_writable();
+  }
+  if (!waiting_.empty() && transport_->out_room() > 0) tick_.schedule();
+}
+
+void ChannelMux::fail(Error error) {
+  if (failed_) return;
+  failed_ = true;
+  error_ = std::move(error);
+  tick_.schedule();
+}
+
+void ChannelMux::tell_lost() {
+  const Error error{ErrorCode::reset, error_.message};
+  for (auto& [id, slot] : slots_) {
+    if (slot.user != nullptr) std::exchange(slot.user, nullptr)->on_lost(error);
+  }
+  slots_.clear();
+  waiting_.clear();
+  controls_.clear();
+  deadlines_.clear();
+  open_timer_.stop();
+}
+
+}  // namespace tunproxy::ssh

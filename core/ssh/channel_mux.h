@@ -1,0 +1,140 @@
+// ChannelMux: the channels of one SSH connection (RFC 4254), all of them at once, over a Transport.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "core/base/address.h"
+#include "core/io/loop.h"
+#include "core/io/timer.h"
+#include "core/net/stream.h"
+#include "core/ssh/channel_message.h"
+#include "core/ssh/channel_window.h"
+#include "core/ssh/transport.h"
+
+namespace tunproxy::ssh {
+
+/// What the user of a channel hears. Called while packets are read: it may note and schedule, but
+/// must not call the mux. After on_open_failed(), on_close() and on_lost() the slot is gone.
+class ChannelUser {
+ public:
+  ChannelUser() = default;
+  ChannelUser(const ChannelUser&) = delete;
+  ChannelUser& operator=(const ChannelUser&) = delete;
+
+  virtual void on_open() {}
+  virtual void on_open_failed(const Error& error) = 0;
+  virtual void on_data(Bytes bytes) = 0;  ///< valid only within the call
+  virtual void on_writable() {}           ///< write() may take more now
+  virtual void on_reply(bool) {}          ///< to a channel request
+  virtual void on_exit_status(int) {}
+  virtual void on_eof() {}
+  virtual void on_close() = 0;                   ///< the server closed the channel, both ways
+  virtual void on_lost(const Error& error) = 0;  ///< the connection is gone
+
+ protected:
+  ~ChannelUser() = default;
+};
+
+/// One channel's state on the wire. Owned by the mux; it outlives its user until the server has
+/// closed its end too.
+///
+///   opening ──confirmation──► open ──release()──► closing ──the server's CLOSE──► gone
+///      │ failure: gone             └──the server's CLOSE (answered): gone
+struct Slot {
+  enum class State : uint8_t { opening, open, closing };
+
+  uint32_t id = 0;
+  uint32_t peer_id = 0;
+  State state = State::opening;
+  bool waits_to_write = false;
+  uint32_t max_packet = 0;
+  size_t send_window = 0;
+  size_t turn = 0;  // bytes that it may write while others wait
+  ReceiveWindow receive_window;
+  ChannelUser* user = nullptr;  // nullptr: nobody is interested any more
+};
+
+/// Lives in the loop thread; owns the stream.
+class ChannelMux {
+ public:
+  static constexpr size_t kMaxChannels = 16384;
+  static constexpr uint32_t kMaxPacket = 32768;
+  static constexpr size_t kTurn = 128 * 1024;
+
+  /// `on_lost` is called once, from the loop, when the connection is gone and all users know.
+  ChannelMux(io::Loop& loop, std::unique_ptr<net::Stream> stream,
+             std::shared_ptr<Transport> transport, Duration open_timeout,
+             std::function<void(const Error&)> on_lost);
+  ChannelMux(const ChannelMux&) = delete;
+  ChannelMux& operator=(const ChannelMux&) = delete;
+  /// All users hear on_lost().
+  ~ChannelMux();
+
+  /// Asks for a channel; `user` hears the outcome within the timeout. nullptr: there are too many,
+  /// or the connection is gone.
+  Slot* open_direct_tcpip(const Target& target, ChannelUser* user);
+  Slot* open_session(ChannelUser* user);
+  /// REQUIRES: open
+  void request_exec(Slot& slot, std::string_view command);
+
+  /// Sends what window, turn and the transport allow; short: on_writable() follows.
+  size_t write(Slot& slot, Bytes bytes);
+  void send_eof(Slot& slot);
+  /// The user holds `queued` received bytes; gives the server the credit that is due.
+  void grant(Slot& slot, size_t queued);
+  /// The user goes: closes the channel, or takes an open back. The slot is the mux's again.
+  void release(Slot& slot);
+
+  io::Loop& loop() { return loop_; }
+  const Error* error() const { return failed_ ? &error_ : nullptr; }
+  size_t channel_count() const { return slots_.size(); }  ///< those that are closing, too
+
+ private:
+  Slot* new_slot(ChannelUser* user);
+  Slot* find(uint32_t id, Slot::State state);
+  void control(ByteVector message);
+  bool send_controls();
+  bool send_data(Slot& slot, Bytes bytes);
+  void wait_to_write(Slot& slot);
+
+  void read();
+  void tick();
+  void wake_writers();
+  void fail(Error error);
+  void tell_lost();
+  void expire_opens();
+
+  void on_packet(Bytes packet);
+  void on_channel_open(MessageReader message);
+  void on_confirmation(MessageReader message);
+  void on_failure(MessageReader message);
+  void on_window_adjust(MessageReader message);
+  void on_data(MessageReader message, bool extended);
+  void on_eof(MessageReader message);
+  void on_close(MessageReader message);
+  void on_request(MessageReader message);
+  void on_reply(MessageReader message, bool success);
+
+  io::Loop& loop_;
+  std::unique_ptr<net::Stream> stream_;
+  std::shared_ptr<Transport> transport_;
+  const Duration open_timeout_;
+  std::function<void(const Error&)> on_lost_;
+  std::unordered_map<uint32_t, Slot> slots_;
+  uint32_t next_id_ = 0;
+  WindowPolicy windows_;
+  std::deque<ByteVector> controls_;  // small messages, before any data
+  std::deque<uint32_t> waiting_;     // channels that want to write, in turn
+  bool rekeying_ = false;
+  std::deque<std::pair<Instant, uint32_t>> deadlines_;  // of opens, in order
+  bool failed_ = false;
+  Error error_;
+  io::Timer open_timer_;
+  io::Task tick_;
+};
+
+}  // namespace tunproxy::ssh

@@ -1,0 +1,257 @@
+#include "core/ssh/transport.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <mutex>
+#include <utility>
+
+#include "tunproxy_ssh2.h"
+
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
+namespace tunproxy::ssh {
+namespace {
+
+constexpr size_t kReadAtMost = 256 * 1024;
+constexpr size_t kRepliesAtMost = 4 * Transport::kOutLimit;  // a flood of requests ends here
+constexpr int kNoSocket = 0x7fffffff;  // libssh2 wants a number; it is only handed to our callbacks
+
+constexpr const char* kKeyExchange =
+    "curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,ecdh-sha2-nistp384,"
+    "ecdh-sha2-nistp521,diffie-hellman-group16-sha512,diffie-hellman-group18-sha512,"
+    "diffie-hellman-group-exchange-sha256,diffie-hellman-group14-sha256";
+constexpr const char* kMacs =
+    "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,hmac-sha2-256,hmac-sha2-512,"
+    "hmac-sha1-etm@openssh.com,hmac-sha1";
+
+bool cpu_has_aes() {
+#if defined(__x86_64__) || defined(__i386__)
+  return __builtin_cpu_supports("aes") != 0 && __builtin_cpu_supports("pclmul") != 0;
+#elif defined(__aarch64__) && defined(__linux__)
+  return (::getauxval(AT_HWCAP) & (1UL << 3)) != 0;  // HWCAP_AES
+#else
+  return true;
+#endif
+}
+
+bool set_preferences(LIBSSH2_SESSION* session, const std::string& ciphers,
+                     const std::string& host_keys) {
+  const std::pair<int, const char*> preferences[] = {
+      {LIBSSH2_METHOD_KEX, kKeyExchange},
+      {LIBSSH2_METHOD_HOSTKEY, host_keys.c_str()},
+      {LIBSSH2_METHOD_CRYPT_CS, ciphers.c_str()},
+      {LIBSSH2_METHOD_CRYPT_SC, ciphers.c_str()},
+      {LIBSSH2_METHOD_MAC_CS, kMacs},
+      {LIBSSH2_METHOD_MAC_SC, kMacs},
+  };
+  return std::all_of(std::begin(preferences), std::end(preferences), [&](const auto& preference) {
+    return libssh2_session_method_pref(session, preference.first, preference.second) == 0;
+  });
+}
+
+const char* host_key_name(int type) {
+  switch (type) {
+    case LIBSSH2_HOSTKEY_TYPE_RSA:
+      return "ssh-rsa";
+    case LIBSSH2_HOSTKEY_TYPE_DSS:
+      return "ssh-dss";
+    case LIBSSH2_HOSTKEY_TYPE_ECDSA_256:
+      return "ecdsa-sha2-nistp256";
+    case LIBSSH2_HOSTKEY_TYPE_ECDSA_384:
+      return "ecdsa-sha2-nistp384";
+    case LIBSSH2_HOSTKEY_TYPE_ECDSA_521:
+      return "ecdsa-sha2-nistp521";
+    case LIBSSH2_HOSTKEY_TYPE_ED25519:
+      return "ssh-ed25519";
+    default:
+      return "unknown";
+  }
+}
+
+template <typename Function>
+libssh2_cb_generic* generic(Function* function) {
+  return reinterpret_cast<libssh2_cb_generic*>(function);
+}
+
+std::string printable(std::string_view text) {
+  std::string out(text.substr(0, 200));
+  std::replace_if(
+      out.begin(), out.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
+  return out;
+}
+
+}  // namespace
+
+std::string cipher_order() {
+  const std::string gcm = "aes256-gcm@openssh.com,aes128-gcm@openssh.com,";
+  const std::string chacha = "chacha20-poly1305@openssh.com,";
+  return (cpu_has_aes() ? gcm + chacha : chacha + gcm) + "aes256-ctr,aes192-ctr,aes128-ctr";
+}
+
+// Lets libssh2 read from the stream for as long as it lives.
+class Transport::Reading {
+ public:
+  Reading(Transport& transport, net::Stream& stream) : transport_(transport) {
+    transport_.stream_ = &stream;
+    transport_.budget_ = kReadAtMost;
+  }
+  Reading(const Reading&) = delete;
+  Reading& operator=(const Reading&) = delete;
+  ~Reading() { transport_.stream_ = nullptr; }
+
+ private:
+  Transport& transport_;
+};
+
+Result<std::shared_ptr<Transport>> Transport::create(const std::string& ciphers,
+                                                     const std::string& host_keys) {
+  static std::once_flag once;
+  std::call_once(once, [] { libssh2_init(0); });
+  LIBSSH2_SESSION* session = libssh2_session_init_ex(nullptr, nullptr, nullptr, nullptr);
+  if (session == nullptr) return Error{ErrorCode::general, "no memory for an SSH session"};
+  std::shared_ptr<Transport> transport(new Transport(session));
+  if (!set_preferences(session, ciphers.empty() ? cipher_order() : ciphers, host_keys)) {
+    return Error{ErrorCode::usage, "none of the SSH algorithms asked for is known"};
+  }
+  return transport;
+}
+
+Transport::Transport(LIBSSH2_SESSION* session)
+    : session_(session), in_(kReadAtMost), out_(kOutLimit) {
+  *libssh2_session_abstract(session_) = this;
+  libssh2_session_set_blocking(session_, 0);
+  libssh2_session_callback_set2(session_, LIBSSH2_CALLBACK_SEND, generic(&Transport::on_send));
+  libssh2_session_callback_set2(session_, LIBSSH2_CALLBACK_RECV, generic(&Transport::on_receive));
+  libssh2_session_callback_set2(session_, LIBSSH2_CALLBACK_DISCONNECT,
+                                generic(&Transport::on_disconnect));
+}
+
+Transport::~Transport() {
+  libssh2_session_free(session_);
+}
+
+void Transport::fill(net::Stream& stream) {
+  while (in_.room() > 0 && !stream.peek().empty()) {
+    stream.consume(in_.append(stream.peek()));
+  }
+  if (in_.empty() && stream.ended()) at_end_ = true;
+}
+
+ssize_t Transport::on_receive(libssh2_socket_t, void* buffer, size_t length, int, void** self) {
+  return static_cast<Transport*>(*self)->receive({static_cast<uint8_t*>(buffer), length});
+}
+
+ssize_t Transport::receive(MutableBytes buffer) {
+  Bytes bytes = in_.front();
+  const bool queued = !bytes.empty();
+  if (!queued && stream_ != nullptr) {
+    bytes = stream_->peek().first(std::min(stream_->peek().size(), budget_));
+    if (bytes.empty() && (stream_->ended() || stream_->error() != nullptr)) at_end_ = true;
+  }
+  if (bytes.empty()) return at_end_ ? 0 : -EAGAIN;
+  bytes = bytes.first(std::min(bytes.size(), buffer.size()));
+  std::memcpy(buffer.data(), bytes.data(), bytes.size());
+  received_ += bytes.size();
+  if (queued) {
+    in_.consume(bytes.size());
+  } else {
+    budget_ -= bytes.size();
+    stream_->consume(bytes.size());
+  }
+  return static_cast<ssize_t>(bytes.size());
+}
+
+Result<bool> Transport::handshake(net::Stream& stream) {
+  const Reading reading(*this, stream);
+  for (;;) {
+    const uint64_t before = received_;
+    const int code = libssh2_session_handshake(session_, kNoSocket);
+    if (code == 0) return true;
+    if (code != LIBSSH2_ERROR_EAGAIN) return lost(code, stream);
+    if (received_ == before) return false;
+  }
+}
+
+HostKey Transport::host_key() const {
+  size_t length = 0;
+  int type = LIBSSH2_HOSTKEY_TYPE_UNKNOWN;
+  const char* blob = libssh2_session_hostkey(session_, &length, &type);
+  const Bytes bytes = as_bytes(blob != nullptr ? std::string_view(blob, length) : "");
+  return {host_key_name(type), {bytes.begin(), bytes.end()}};
+}
+
+void Transport::take_packets(OnPacket on_packet) {
+  on_packet_ = std::move(on_packet);
+  tunproxy_ssh2_take_packets(session_, &Transport::on_packet);
+}
+
+Result<void> Transport::read_packets(net::Stream& stream) {
+  const Reading reading(*this, stream);
+  for (;;) {
+    const uint64_t before = received_;
+    const int code = tunproxy_ssh2_read(session_);
+    if (out_.size() > kRepliesAtMost) {
+      return Error{ErrorCode::limit, "the SSH server asks more than it reads"};
+    }
+    if (code > 0) continue;
+    // ChaCha20 gives up once after a packet's length: only without new bytes is the end reached.
+    if (code == LIBSSH2_ERROR_EAGAIN && received_ != before) continue;
+    if (code == LIBSSH2_ERROR_EAGAIN) return {};
+    return lost(code, stream);
+  }
+}
+
+int Transport::on_packet(LIBSSH2_SESSION*, unsigned char* data, size_t length, void** self) {
+  constexpr uint8_t kGlobalRequest = 80;  // libssh2 answers those
+  if (data[0] <= kGlobalRequest) return 0;
+  static_cast<Transport*>(*self)->on_packet_({data, length});
+  return 1;
+}
+
+void Transport::on_disconnect(LIBSSH2_SESSION*, int, const char* text, int length, const char*, int,
+                              void** self) {
+  if (text == nullptr || length <= 0) return;
+  static_cast<Transport*>(*self)->farewell_ = printable({text, static_cast<size_t>(length)});
+}
+
+Result<bool> Transport::send(Bytes head, Bytes body) {
+  const int code = tunproxy_ssh2_send(session_, head.data(), head.size(), body.data(), body.size());
+  if (code == 0) return true;
+  if (code == LIBSSH2_ERROR_EAGAIN) return false;
+  return Error{ErrorCode::reset, "SSH connection lost: cannot encrypt a packet"};
+}
+
+ssize_t Transport::on_send(libssh2_socket_t, const void* bytes, size_t length, int, void** self) {
+  static_cast<Transport*>(*self)->out_.append_all({static_cast<const uint8_t*>(bytes), length});
+  return static_cast<ssize_t>(length);
+}
+
+void Transport::flush(net::Stream& stream) {
+  while (!out_.empty()) {
+    const size_t offered = out_.size();
+    const size_t taken = stream.write(out_.front());
+    out_.consume(taken);
+    if (taken < offered) return;
+  }
+}
+
+Error Transport::lost(int code, net::Stream& stream) const {
+  if (!farewell_.empty()) {
+    return {ErrorCode::server_unreachable, "the SSH server disconnected: " + farewell_};
+  }
+  if (stream.error() != nullptr) {
+    return {ErrorCode::server_unreachable, "SSH connection lost: " + stream.error()->message};
+  }
+  if (code == LIBSSH2_ERROR_SOCKET_RECV || code == LIBSSH2_ERROR_SOCKET_DISCONNECT) {
+    return {ErrorCode::server_unreachable, "the SSH server closed the connection"};
+  }
+  char* text = nullptr;
+  libssh2_session_last_error(session_, &text, nullptr, 0);
+  const std::string detail =
+      text != nullptr && *text != '\0' ? text : "code " + std::to_string(code);
+  return {ErrorCode::protocol, "SSH protocol error: " + printable(detail)};
+}
+
+}  // namespace tunproxy::ssh

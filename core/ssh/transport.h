@@ -1,0 +1,85 @@
+// Transport: libssh2 as a codec (RFC 4253): packets on one side, a Stream's bytes on the other.
+#pragma once
+
+#include <libssh2.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "core/base/byte_queue.h"
+#include "core/base/bytes.h"
+#include "core/base/result.h"
+#include "core/net/stream.h"
+#include "core/ssh/login.h"
+
+namespace tunproxy::ssh {
+
+/// Owns the LIBSSH2_SESSION and the bytes between it and the stream, which stays with the caller.
+/// libssh2 reads only within the calls that are given the stream, or from what fill() brought; what
+/// it sends is always taken whole. One thread at a time: the loop's, or a login step's.
+class Transport {
+ public:
+  /// Bytes that wait for the stream; above it nobody should send().
+  static constexpr size_t kOutLimit = 512 * 1024;
+  /// Takes one packet's payload, from within read_packets(); must not call the transport.
+  using OnPacket = std::function<void(Bytes)>;
+
+  /// `ciphers` empty: our order. `host_keys`: algorithms in the order to offer.
+  static Result<std::shared_ptr<Transport>> create(const std::string& ciphers,
+                                                   const std::string& host_keys);
+  Transport(const Transport&) = delete;
+  Transport& operator=(const Transport&) = delete;
+  ~Transport();
+
+  LIBSSH2_SESSION* session() { return session_; }
+
+  /// Banner and key exchange. True: done. False: call again when bytes came.
+  Result<bool> handshake(net::Stream& stream);
+  HostKey host_key() const;
+
+  /// Copies what the stream holds for a login step, which runs without it.
+  void fill(net::Stream& stream);
+
+  /// From now on `on_packet` gets the packets of the connection protocol (RFC 4254), all others and
+  /// key exchange stay with libssh2.
+  void take_packets(OnPacket on_packet);
+  /// Handles what the stream holds, at most 256 KB of it. An Error ends the connection.
+  Result<void> read_packets(net::Stream& stream);
+
+  /// Sends one packet, `head` and `body` one after the other. False: keys are being exchanged,
+  /// nothing was sent, try again after more was read.
+  Result<bool> send(Bytes head, Bytes body);
+  size_t out_size() const { return out_.size(); }
+  size_t out_room() const { return out_.room(); }
+
+  /// Writes to the stream what it takes.
+  void flush(net::Stream& stream);
+
+ private:
+  explicit Transport(LIBSSH2_SESSION* session);
+  class Reading;
+
+  static ssize_t on_send(libssh2_socket_t, const void* bytes, size_t length, int, void** self);
+  static ssize_t on_receive(libssh2_socket_t, void* buffer, size_t length, int, void** self);
+  static int on_packet(LIBSSH2_SESSION*, unsigned char* data, size_t length, void** self);
+  static void on_disconnect(LIBSSH2_SESSION*, int reason, const char* text, int length, const char*,
+                            int, void** self);
+  ssize_t receive(MutableBytes buffer);
+  Error lost(int code, net::Stream& stream) const;
+
+  LIBSSH2_SESSION* session_;
+  OnPacket on_packet_;
+  net::Stream* stream_ = nullptr;  // only within a call that was given it
+  size_t budget_ = 0;              // what such a call may still take from it
+  uint64_t received_ = 0;
+  bool at_end_ = false;
+  ByteQueue in_;
+  ByteQueue out_;
+  std::string farewell_;  // the server's own words, if it disconnected with some
+};
+
+/// Every cipher that we offer, best first: AES-GCM leads where the CPU has AES, else ChaCha20.
+std::string cipher_order();
+
+}  // namespace tunproxy::ssh
