@@ -18,6 +18,12 @@ std::vector<Endpoint> usual_resolvers() {
   return {*Endpoint::parse("127.0.0.53:53"), *Endpoint::parse("127.0.0.1:53")};
 }
 
+std::string list(const std::vector<Endpoint>& resolvers) {
+  std::vector<std::string> names;
+  for (const Endpoint& resolver : resolvers) names.push_back(resolver.address.to_string());
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
 }  // namespace
 
 Tunnel::Tunnel(io::Loop& loop, const Config& config, Platform platform)
@@ -28,6 +34,8 @@ Tunnel::~Tunnel() {
   engine_.reset();
   server_.reset();
   forwarder_.reset();
+  redirect_.reset();
+  attempt_.reset();
 }
 
 void Tunnel::start(net::Done<void> done) {
@@ -47,8 +55,8 @@ void Tunnel::start_ssh(net::Done<void> done) {
   ssh_ = std::make_unique<ssh::Supervisor>(loop_, std::move(options));
   ssh_->on_state([this](auto state, const Error* error) { ssh_state(state, error); });
   ssh_->start([this, done = std::move(done)](Result<void> started) {
-    if (!started) return done(started.error());
-    learn_resolvers(done);
+    if (started) resolve_at_server();
+    done(std::move(started));
   });
 }
 
@@ -59,7 +67,7 @@ void Tunnel::start_socks5(net::Done<void> done) {
   attempt_ = socks5_->probe([this, done = std::move(done)](Result<void> probed) {
     if (!probed) return done(probed.error());
     // Without --dns the resolver that a program asks is the one that is asked through the proxy.
-    use_resolvers(config_.dns ? std::vector<Endpoint>{*config_.dns} : std::vector<Endpoint>{});
+    resolve_through(config_.dns ? std::vector<Endpoint>{*config_.dns} : std::vector<Endpoint>{});
     done({});
   });
 }
@@ -82,45 +90,46 @@ void Tunnel::ssh_state(ssh::Supervisor::State state, const Error* error) {
   }
 }
 
-std::unique_ptr<ssh::Login> Tunnel::make_login() const {
+Result<std::unique_ptr<ssh::Login>> Tunnel::make_login() const {
   ssh::UserLoginOptions options;
   options.host = config_.ssh->server.host();
   options.port = config_.ssh->server.port();
   options.user = config_.ssh->user;
-  options.identities = config_.identities;
-  options.home = platform_.home;
-  options.known_hosts = config_.known_hosts;
-  options.policy = config_.host_keys.value_or(
-      platform_.prompter != nullptr ? ssh::HostKeyPolicy::ask : ssh::HostKeyPolicy::strict);
+  options.identity_files = config_.identities;
+  options.known_hosts_files = config_.known_hosts;
+  if (config_.host_keys) options.host_key_policy = *config_.host_keys;
   options.prompter = platform_.prompter;
   options.credentials = credentials_;
-  return std::make_unique<ssh::UserLogin>(std::move(options));
+  auto login = ssh::UserLogin::create(std::move(options));
+  if (!login) return login.error();
+  return std::unique_ptr<ssh::Login>(std::move(*login));
 }
 
-void Tunnel::learn_resolvers(net::Done<void> done) {
-  if (config_.dns || !config_.tun) {
-    use_resolvers(config_.dns ? std::vector<Endpoint>{*config_.dns} : usual_resolvers());
-    return done({});
-  }
-  attempt_ = ssh_->exec(kReadResolvConf, [this, done = std::move(done)](auto result) {
+// Queries that come before the server's resolver is known wait for it.
+void Tunnel::resolve_at_server() {
+  if (config_.dns) return resolve_through(std::vector<Endpoint>{*config_.dns});
+  resolve_through(std::nullopt);
+  if (!config_.tun) return;
+  attempt_ = ssh_->exec(kReadResolvConf, [this](Result<ssh::ExecResult> result) {
+    attempt_.reset();
     std::vector<Endpoint> found;
     if (result) found = dns::parse_resolv_conf(result->output);
     if (found.empty()) {
       log::warn(
           "the server does not tell its resolver ({}): trying its 127.0.0.53 and 127.0.0.1; "
           "--dns ADDR names another",
-          result ? "its resolv.conf names none" : result.error().message);
+          result ? "no nameserver in its resolv.conf" : result.error().message);
       found = usual_resolvers();
     }
-    use_resolvers(std::move(found));
-    done({});
+    log::info("names are resolved at the server, by {}", list(found));
+    redirect_->set_resolvers(found);
+    forwarder_->set_resolvers(std::move(found));
   });
 }
 
-void Tunnel::use_resolvers(std::vector<Endpoint> resolvers) {
-  resolvers_ = std::move(resolvers);
-  redirect_ = std::make_unique<dns::Redirect>(way_out(), resolvers_);
-  forwarder_ = std::make_unique<dns::Forwarder>(loop_, way_out(), resolvers_);
+void Tunnel::resolve_through(std::optional<std::vector<Endpoint>> resolvers) {
+  redirect_ = std::make_unique<dns::Redirect>(loop_, way_out(), resolvers);
+  forwarder_ = std::make_unique<dns::Forwarder>(loop_, way_out(), std::move(resolvers));
 }
 
 net::Proxy& Tunnel::way_out() {
@@ -143,20 +152,13 @@ Result<void> Tunnel::serve_packets(tun2socks::PacketDevice& device) {
 }
 
 std::string Tunnel::summary() const {
-  std::vector<std::string> names;
-  for (const Endpoint& resolver : resolvers_) names.push_back(resolver.address.to_string());
-  const std::string dns = names.empty() ? "the resolver that each program asks"
-                                        : fmt::format("{}", fmt::join(names, ", "));
-  if (config_.ssh) {
-    return fmt::format(
-        "tunnel up: SSH {}@{}; TCP: direct-tcpip; UDP: none (port unreachable); "
-        "DNS: over TCP to {}",
-        config_.ssh->user, config_.ssh->server.to_string(), dns);
-  }
-  return fmt::format(
-      "tunnel up: SOCKS5 {}; TCP: CONNECT; UDP: none (port unreachable); "
-      "DNS: over TCP to {}",
-      config_.socks5->to_string(), dns);
+  const std::string out =
+      config_.ssh ? fmt::format("SSH {}@{}", config_.ssh->user, config_.ssh->server.to_string())
+                  : fmt::format("SOCKS5 {}", config_.socks5->to_string());
+  std::string ways_in;
+  if (server_) ways_in += fmt::format("; SOCKS5 listener on {}", server_->local().to_string());
+  if (engine_) ways_in += "; TUN: TCP, DNS (over TCP); other UDP gets port unreachable";
+  return fmt::format("tunnel up: {}{}", out, ways_in);
 }
 
 }  // namespace tunproxy

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,7 +30,6 @@ class Tunnel {
   struct Platform {
     ssh::Prompter* prompter = nullptr;  ///< nobody to ask if null; outlives the tunnel
     io::PrepareSocket prepare_socket;   ///< for every outer socket
-    std::string home;                   ///< where ~/.ssh is
   };
 
   Tunnel(io::Loop& loop, const Config& config, Platform platform);
@@ -37,7 +37,7 @@ class Tunnel {
   Tunnel(const Tunnel&) = delete;
   Tunnel& operator=(const Tunnel&) = delete;
 
-  /// Connects, logs in and learns the resolver. An Error says why that is impossible.
+  /// Connects and logs in. An Error says why that is impossible.
   void start(net::Done<void> done);
   /// Called when the way out is lost for good (a changed host key, a refused login).
   void on_failed(std::function<void(const Error&)> failed) { failed_ = std::move(failed); }
@@ -47,16 +47,16 @@ class Tunnel {
   /// REQUIRES: started; `device` outlives the tunnel.
   Result<void> serve_packets(tun2socks::PacketDevice& device);
 
-  /// One line for people: the way out and the resolver.
+  /// One line for people: the way out and the ways in.
   std::string summary() const;
 
  private:
   void start_ssh(net::Done<void> done);
   void start_socks5(net::Done<void> done);
   void ssh_state(ssh::Supervisor::State state, const Error* error);
-  std::unique_ptr<ssh::Login> make_login() const;
-  void learn_resolvers(net::Done<void> done);
-  void use_resolvers(std::vector<Endpoint> resolvers);
+  Result<std::unique_ptr<ssh::Login>> make_login() const;
+  void resolve_at_server();
+  void resolve_through(std::optional<std::vector<Endpoint>> resolvers);
   net::Proxy& way_out();
 
   io::Loop& loop_;
@@ -67,7 +67,6 @@ class Tunnel {
   std::unique_ptr<ssh::Supervisor> ssh_;
   std::unique_ptr<socks5::Client> socks5_;
   std::unique_ptr<net::Attempt> attempt_;
-  std::vector<Endpoint> resolvers_;
   std::unique_ptr<dns::Redirect> redirect_;
   std::unique_ptr<dns::Forwarder> forwarder_;
   std::unique_ptr<socks5::Server> server_;

@@ -17,7 +17,7 @@ constexpr Duration kStable = 30s;  // a connection that lived this long resets t
 
 bool permanent(const Error& error) {
   return error.code == ErrorCode::host_key_refused ||
-         error.code == ErrorCode::authentication_failed;
+         error.code == ErrorCode::authentication_failed || error.code == ErrorCode::usage;
 }
 
 // Clients that lost the same server must not come back in step.
@@ -97,6 +97,9 @@ void Supervisor::look_up() {
 }
 
 void Supervisor::dial() {
+  auto login = options_.make_login();
+  if (!login) return connection_failed(login.error());
+  login_ = std::move(*login);
   attempt_ = io::dial(loop_, endpoints_, options_.dial, [this](auto stream) {
     if (stream) return log_in(std::move(*stream));
     connection_failed({ErrorCode::server_unreachable,
@@ -106,7 +109,7 @@ void Supervisor::dial() {
 }
 
 void Supervisor::log_in(std::unique_ptr<io::TcpStream> stream) {
-  attempt_ = Session::open(loop_, std::move(stream), options_.make_login(), options_.session,
+  attempt_ = Session::open(loop_, std::move(stream), std::move(login_), options_.session,
                            [this](Result<std::unique_ptr<Session>> session) {
                              if (!session) return connection_failed(session.error());
                              came_online(std::move(*session));

@@ -21,7 +21,7 @@ struct SupervisorOptions {
   Target server;
   io::DialOptions dial;
   SessionOptions session;
-  std::function<std::unique_ptr<Login>()> make_login;  ///< called for each connection
+  std::function<Result<std::unique_ptr<Login>>()> make_login;  ///< called for each connection
   Duration wait_for_session = 10s;                     ///< how long a flow waits for a reconnect
   Duration first_pause = 500ms;                        ///< before a reconnect; doubles up to:
   Duration longest_pause = 30s;
@@ -72,6 +72,7 @@ class Supervisor final : public net::Proxy {
   net::Done<void> started_;
   std::vector<Endpoint> endpoints_;
   std::unique_ptr<net::Attempt> attempt_;  // the look-up, dial or login under way
+  std::unique_ptr<Login> login_;           // for the connection that is being dialled
   std::unique_ptr<Session> session_;
   std::list<Waiting*> waiting_;
   io::Timer pause_;

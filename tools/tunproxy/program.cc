@@ -2,26 +2,14 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
-#include <pwd.h>
-#include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <utility>
 
 #include "core/base/log.h"
 
 namespace tunproxy::cli {
-namespace {
-
-std::string home_directory() {
-  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0') return home;
-  const passwd* entry = ::getpwuid(::getuid());
-  return entry != nullptr ? entry->pw_dir : "/";
-}
-
-}  // namespace
 
 int exit_code_for(const Error& error) {
   switch (error.code) {
@@ -84,7 +72,6 @@ void Program::watch_signals() {
 void Program::start_tunnel() {
   Tunnel::Platform platform;
   platform.prompter = prompter_.get();
-  platform.home = home_directory();
   if (host_) platform.prepare_socket = host_->prepare_socket();
   tunnel_ = std::make_unique<Tunnel>(*loop_, config_, std::move(platform));
   tunnel_->on_failed([this](const Error& error) { fail(error); });
