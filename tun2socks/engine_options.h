@@ -1,0 +1,35 @@
+// The limits of an engine.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/base/time.h"
+
+namespace tunproxy::tun2socks {
+
+struct EngineOptions {
+  static constexpr Duration kMaxConnectTimeout = 20s;
+
+  /// How long an upstream connect may take; longer than kMaxConnectTimeout is cut to it.
+  Duration connect_timeout = 15s;
+  /// TCP flows at once, those that are opening included. A SYN above is dropped; the application
+  /// tries again.
+  size_t max_flows = 16384;
+  /// Flows that are connecting upstream or in the handshake, at once. As above.
+  size_t max_opening = 1024;
+  /// Bytes that all flows together may hold.
+  size_t memory_cap = size_t{16} * 1024 * 1024;
+  /// TCP windows of one flow in bytes, both ways; 0: 1 MB if the device offloads, else 128 KB.
+  uint32_t window = 0;
+  /// A flow with one direction closed and nothing moving ends after this.
+  Duration half_closed_idle = 5min;
+  /// Any other flow with nothing moving ends after this; 0: never.
+  Duration established_idle = 2h;
+  /// DNS queries over UDP under way at once; more are dropped.
+  size_t max_queries = 512;
+  /// ICMP errors for UDP a second, and as many at once.
+  unsigned icmp_errors_per_second = 1000;
+};
+
+}  // namespace tunproxy::tun2socks

@@ -1,0 +1,57 @@
+// What the engine counts.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "core/base/error.h"
+
+namespace tunproxy::tun2socks {
+
+/// Why a packet went no further. `none` is not a reason.
+enum class Drop : uint8_t {
+  none,
+  malformed,  ///< lengths, header chain, TCP options or flags that cannot be
+  bad_checksum,
+  bad_address,     ///< a source or destination that no host may use
+  multicast,       ///< multicast and broadcast, which a tunnel of flows does not carry
+  not_served,      ///< a protocol or ICMP message that is not answered
+  fragment_limit,  ///< reassembly gave up or was full
+  syn_limit,       ///< too many connections under way; the client asks again
+  flow_limit,
+  memory_limit,  ///< TCP data above the memory cap; the client sends it again
+  out_of_window,
+  query_limit,  ///< too many DNS queries under way
+  rate_limit,   ///< an ICMP error not sent
+  device_full,  ///< an answer that the device did not take
+};
+inline constexpr size_t kDropReasons = static_cast<size_t>(Drop::device_full) + 1;
+inline constexpr size_t kErrorCodes = static_cast<size_t>(ErrorCode::no_permission) + 1;
+
+/// A stable, short name ("bad_checksum").
+std::string_view to_string(Drop reason);
+
+struct EngineStats {
+  size_t flows_active = 0;                      ///< accepted by the application's side and not over
+  size_t flows_opening = 0;                     ///< connecting upstream or in the handshake
+  uint64_t flows_total = 0;                     ///< ever accepted
+  std::array<uint64_t, kErrorCodes> refused{};  ///< by ErrorCode
+  std::array<uint64_t, kDropReasons> drops{};   ///< by Drop
+  uint64_t packets_in = 0;
+  uint64_t packets_out = 0;
+  uint64_t bytes_up = 0;  ///< TCP payload of ended and live flows, application to upstream
+  uint64_t bytes_down = 0;
+  uint64_t dns_queries = 0;
+  uint64_t dns_answers = 0;
+  uint64_t echo_replies = 0;
+  size_t buffered_bytes = 0;   ///< held for flows now
+  uint64_t timer_wakeups = 0;  ///< of the TCP timer; none comes while all connections are idle
+  uint64_t stack_assertions = 0;
+
+  uint64_t dropped(Drop reason) const { return drops[static_cast<size_t>(reason)]; }
+  uint64_t refused_with(ErrorCode code) const { return refused[static_cast<size_t>(code)]; }
+};
+
+}  // namespace tunproxy::tun2socks
