@@ -60,9 +60,9 @@ class HostNetwork {
 
   /// Makes the TUN and leads the traffic into it, from one moment to the next. Undone on an Error.
   Result<void> apply();
-  /// Hands the TUN's descriptor over, once; the interface goes when it is closed. REQUIRES: apply()
-  /// succeeded.
-  UniqueFd take_tun() { return std::move(tun_.fd); }
+  /// The TUN's descriptor; it stays owned here and is open until remove(). The interface goes when
+  /// its last duplicate is closed. REQUIRES: apply() succeeded.
+  int tun_fd() const { return tun_.fd.get(); }
   const TunInterface& tun() const { return tun_; }  ///< name, MTU, vnet header, addresses
   /// The address that programs ask for names: its port 53 must be answered.
   const IpAddress& resolver() const { return addresses_.resolver; }
