@@ -44,7 +44,7 @@ TEST_P(CipherTest, CarriesSmallPacketsOfEveryLength) {
   connect_session("Ciphers " + options.ciphers + "\nMACs " + GetParam().mac, options);
   std::unique_ptr<io::TcpStream> accepted;
   auto listener = io::TcpListener::listen(
-      loop_, Endpoint::parse("127.0.0.1:0").value(),
+      loop_, Endpoint{IpAddress::parse("127.0.0.1").value(), 0},
       [&](std::unique_ptr<io::TcpStream> stream) { accepted = std::move(stream); });
   ASSERT_TRUE(listener);
   auto stream = open(Target((*listener)->local()));

@@ -7,7 +7,7 @@ namespace tunproxy::testing {
 
 FlowTarget::FlowTarget(io::Loop& loop, PlanFor plan_for) {
   auto listener = io::TcpListener::listen(
-      loop, Endpoint::parse("127.0.0.1:0").value(),
+      loop, Endpoint{IpAddress::parse("127.0.0.1").value(), 0},
       [this, plan_for = std::move(plan_for)](std::unique_ptr<io::TcpStream> stream) {
         const Flow::Plan plan = plan_for(flows_.size());
         flows_.push_back(std::make_unique<Flow>(std::move(stream), plan));
@@ -21,6 +21,7 @@ std::unique_ptr<net::Stream> SessionTest::dial() {
   const auto attempt = io::dial(loop_, Target::from_host("127.0.0.1", sshd_->port()), {},
                                 [&](auto result) { outcome = std::move(result); });
   EXPECT_TRUE(run_until([&] { return outcome.has_value(); }));
+  EXPECT_TRUE(*outcome) << outcome->error().message;
   return std::move(**outcome);
 }
 
