@@ -11,6 +11,7 @@
 namespace tunproxy {
 namespace {
 
+constexpr Duration kDeadAfter = 45s;  // an SSH server that is silent for so long is gone
 constexpr const char* kReadResolvConf = "cat /etc/resolv.conf";
 
 // Where a server's own resolver most likely listens, for accounts that may not run a command.
@@ -50,7 +51,10 @@ void Tunnel::start_ssh(net::Done<void> done) {
   credentials_ = std::make_shared<ssh::Credentials>();
   ssh::SupervisorOptions options;
   options.server = config_.ssh->server;
-  options.dial.prepare = platform_.prepare_socket;
+  options.dial.prepare = [prepare = platform_.prepare_socket](int fd) -> Result<void> {
+    if (auto alive = io::notice_dead_peer(fd, kDeadAfter); !alive) return alive;
+    return prepare ? prepare(fd) : Result<void>();
+  };
   options.make_login = [this] { return make_login(); };
   ssh_ = std::make_unique<ssh::Supervisor>(loop_, std::move(options));
   ssh_->on_state([this](auto state, const Error* error) { ssh_state(state, error); });
@@ -148,6 +152,9 @@ Result<void> Tunnel::serve_packets(tun2socks::PacketDevice& device) {
   auto engine = tun2socks::Engine::create(loop_, device, *redirect_, forwarder_.get());
   if (!engine) return engine.error();
   engine_ = std::move(*engine);
+  engine_->start([this](const Error& error) {
+    if (failed_) failed_(error);
+  });
   return {};
 }
 

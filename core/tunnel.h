@@ -39,7 +39,7 @@ class Tunnel {
 
   /// Connects and logs in. An Error says why that is impossible.
   void start(net::Done<void> done);
-  /// Called when the way out is lost for good (a changed host key, a refused login).
+  /// Called when the way out (a changed host key, a refused login) or the device is lost for good.
   void on_failed(std::function<void(const Error&)> failed) { failed_ = std::move(failed); }
 
   /// REQUIRES: started

@@ -62,6 +62,10 @@ class TcpStream final : public net::Stream {
 /// refuse.
 using PrepareSocket = std::function<Result<void>(int fd)>;
 
+/// Makes the kernel end a connection whose peer has not acknowledged anything, data or probe, for about
+/// `within`. Idle connections are probed each third of that.
+Result<void> notice_dead_peer(int fd, Duration within);
+
 struct DialOptions {
   Duration timeout = 15s;  ///< for everything: look-up and all addresses
   PrepareSocket prepare;   ///< may be empty

@@ -1,5 +1,8 @@
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cassert>
 #include <cerrno>
 #include <optional>
@@ -156,6 +159,27 @@ class Dial final : public net::Attempt {
 };
 
 }  // namespace
+
+Result<void> notice_dead_peer(int fd, Duration within) {
+  constexpr int kProbes = 3;
+  const auto milliseconds = static_cast<int>(within.count());
+  const int interval = std::max(1, milliseconds / 1000 / kProbes);
+  const struct {
+    int level, name, value;
+  } settings[] = {
+      {SOL_SOCKET, SO_KEEPALIVE, 1},
+      {IPPROTO_TCP, TCP_KEEPIDLE, interval},
+      {IPPROTO_TCP, TCP_KEEPINTVL, interval},
+      {IPPROTO_TCP, TCP_KEEPCNT, kProbes - 1},
+      {IPPROTO_TCP, TCP_USER_TIMEOUT, milliseconds},
+  };
+  for (const auto& setting : settings) {
+    if (::setsockopt(fd, setting.level, setting.name, &setting.value, sizeof setting.value) != 0) {
+      return error_from_errno(errno, "cannot set the connection's keepalive");
+    }
+  }
+  return {};
+}
 
 std::unique_ptr<net::Attempt> dial(Loop& loop, const Target& target, const DialOptions& options,
                                    net::Done<std::unique_ptr<TcpStream>> done) {

@@ -74,7 +74,10 @@ void Program::start_tunnel() {
   platform.prompter = prompter_.get();
   if (host_) platform.prepare_socket = host_->prepare_socket();
   tunnel_ = std::make_unique<Tunnel>(*loop_, config_, std::move(platform));
-  tunnel_->on_failed([this](const Error& error) { fail(error); });
+  tunnel_->on_failed([this](const Error& error) {
+    const bool command_ended = command_ && command_->exit_code();  // its TUN went with it
+    if (!command_ended) fail(error);
+  });
   tunnel_->start([this](Result<void> started) {
     if (started) started = bring_up();
     if (!started) fail(started.error());
