@@ -11,7 +11,7 @@ namespace tunproxy::ssh {
 namespace {
 
 /// Refusals after which a lost connection means that the server had enough.
-constexpr int kPatienceOfServers = 3;
+constexpr int kPatienceOfServers = 2;
 
 }  // namespace
 

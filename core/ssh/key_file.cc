@@ -97,7 +97,8 @@ bool recognise_pem(KeyFile& key) {
   const size_t begin = text.find("-----BEGIN ");
   if (begin == text.npos) return false;
   const std::string_view label = text.substr(begin, text.find('\n', begin) - begin);
-  if (label.find("PRIVATE KEY-----") == label.npos) return false;
+  if (label.find("PRIVATE KEY-----") == label.npos || label.find("OPENSSH") != label.npos)
+    return false;
   key.format = KeyFile::Format::pem;
   key.encrypted =
       label.find("ENCRYPTED") != label.npos || text.find("Proc-Type: 4,ENCRYPTED") != text.npos;
