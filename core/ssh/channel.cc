@@ -6,7 +6,7 @@
 namespace tunproxy::ssh {
 
 Channel::Channel(ChannelMux& mux, Slot& slot)
-    : mux_(mux), slot_(&slot), received_(WindowPolicy::kLargest), progress_(mux.loop(), [this] {
+    : mux_(mux), slot_(&slot), progress_(mux.loop(), [this] {
         if (look_again_) look_again_();
       }) {
   assert(slot.state == Slot::State::open);
@@ -23,8 +23,8 @@ void Channel::on_progress(std::function<void()> look_again) {
 }
 
 // The mux keeps the window, and with it the queue, within bounds.
-void Channel::on_data(Bytes bytes) {
-  received_.append_all(bytes);
+void Channel::on_data(Bytes bytes, Buffer& buffer) {
+  received_.append(bytes, buffer);
   at_end_ = false;  // some servers send an end of file and then go on
   progress_.schedule();
 }

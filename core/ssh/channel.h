@@ -3,10 +3,10 @@
 
 #include <functional>
 
-#include "core/base/byte_queue.h"
 #include "core/io/loop.h"
 #include "core/net/stream.h"
 #include "core/ssh/channel_mux.h"
+#include "core/ssh/channel_queue.h"
 
 namespace tunproxy::ssh {
 
@@ -30,7 +30,7 @@ class Channel final : public net::Stream, private ChannelUser {
 
  private:
   void on_open_failed(const Error& error) override { on_lost(error); }
-  void on_data(Bytes bytes) override;
+  void on_data(Bytes bytes, Buffer& buffer) override;
   void on_writable() override { progress_.schedule(); }
   void on_eof() override;
   void on_close() override;
@@ -38,7 +38,7 @@ class Channel final : public net::Stream, private ChannelUser {
 
   ChannelMux& mux_;
   Slot* slot_;  // nullptr: the channel is closed, the mux may be gone
-  ByteQueue received_;
+  ChannelQueue received_;
   std::function<void()> look_again_;
   bool at_end_ = false;
   bool finished_ = false;

@@ -20,7 +20,7 @@ ChannelMux::ChannelMux(io::Loop& loop, std::unique_ptr<net::Stream> stream,
       on_lost_(std::move(on_lost)),
       open_timer_(loop, [this] { expire_opens(); }),
       tick_(loop, [this] { tick(); }) {
-  transport_->take_packets([this](Bytes packet) { on_packet(packet); });
+  transport_->take_packets([this](Bytes packet, Buffer& buffer) { on_packet(packet, buffer); });
   stream_->on_progress([this] { read(); });
 }
 

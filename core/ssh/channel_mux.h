@@ -27,9 +27,9 @@ class ChannelUser {
 
   virtual void on_open() {}
   virtual void on_open_failed(const Error& error) = 0;
-  virtual void on_data(Bytes bytes) = 0;  ///< valid only within the call
-  virtual void on_writable() {}           ///< write() may take more now
-  virtual void on_reply(bool) {}          ///< to a channel request
+  virtual void on_data(Bytes bytes, Buffer& buffer) = 0;  ///< in `buffer`, which may be taken
+  virtual void on_writable() {}                           ///< write() may take more now
+  virtual void on_reply(bool) {}                          ///< to a channel request
   virtual void on_exit_status(int) {}
   virtual void on_eof() {}
   virtual void on_close() = 0;                   ///< the server closed the channel, both ways
@@ -108,12 +108,13 @@ class ChannelMux {
   void tell_lost();
   void expire_opens();
 
-  void on_packet(Bytes packet);
+  void on_packet(Bytes packet, Buffer& buffer);
   void on_channel_open(MessageReader message);
   void on_confirmation(MessageReader message);
   void on_failure(MessageReader message);
   void on_window_adjust(MessageReader message);
-  void on_data(MessageReader message, bool extended);
+  void on_data(MessageReader message, Buffer& buffer);
+  void on_extended_data(MessageReader message);
   void on_eof(MessageReader message);
   void on_close(MessageReader message);
   void on_request(MessageReader message);

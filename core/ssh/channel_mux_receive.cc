@@ -15,7 +15,7 @@ const Error kFlooded{ErrorCode::protocol, "the SSH server sent more than its win
 
 }  // namespace
 
-void ChannelMux::on_packet(Bytes packet) {
+void ChannelMux::on_packet(Bytes packet, Buffer& buffer) {
   if (failed_) return;
   MessageReader message(packet);
   switch (static_cast<MessageType>(message.u8())) {
@@ -28,9 +28,9 @@ void ChannelMux::on_packet(Bytes packet) {
     case MessageType::channel_window_adjust:
       return on_window_adjust(message);
     case MessageType::channel_data:
-      return on_data(message, false);
+      return on_data(message, buffer);
     case MessageType::channel_extended_data:
-      return on_data(message, true);
+      return on_extended_data(message);
     case MessageType::channel_eof:
       return on_eof(message);
     case MessageType::channel_close:
@@ -95,9 +95,8 @@ void ChannelMux::on_window_adjust(MessageReader message) {
   if (slot->user != nullptr) slot->user->on_writable();
 }
 
-void ChannelMux::on_data(MessageReader message, bool extended) {
+void ChannelMux::on_data(MessageReader message, Buffer& buffer) {
   const uint32_t id = message.u32();
-  if (extended) message.u32();
   const Bytes bytes = message.string();
   if (!message.ok()) return fail(kMalformed);
   Slot* slot = find(id, Slot::State::open);
@@ -105,12 +104,19 @@ void ChannelMux::on_data(MessageReader message, bool extended) {
   if (!windows_.on_received(slot->receive_window, bytes.size(), loop_.now())) {
     return fail(kFlooded);
   }
-  if (extended) {  // standard error, which nobody wants: the credit goes back at once
-    slot->receive_window.open += bytes.size();
-    control(window_adjust(slot->peer_id, static_cast<uint32_t>(bytes.size())));
-  } else if (slot->user != nullptr) {
-    slot->user->on_data(bytes);
-  }
+  if (slot->user != nullptr) slot->user->on_data(bytes, buffer);
+}
+
+// A command's standard error, which nobody wants: the credit goes back at once.
+void ChannelMux::on_extended_data(MessageReader message) {
+  const uint32_t id = message.u32();
+  message.u32();
+  const Bytes bytes = message.string();
+  if (!message.ok()) return fail(kMalformed);
+  Slot* slot = find(id, Slot::State::open);
+  if (slot == nullptr) return;
+  if (bytes.size() > slot->receive_window.open) return fail(kFlooded);
+  control(window_adjust(slot->peer_id, static_cast<uint32_t>(bytes.size())));
 }
 
 void ChannelMux::on_eof(MessageReader message) {

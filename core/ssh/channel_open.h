@@ -20,7 +20,7 @@ class ChannelOpen final : public net::Attempt, private ChannelUser {
  private:
   void on_open() override;
   void on_open_failed(const Error& error) override { settle(error); }
-  void on_data(Bytes) override {}
+  void on_data(Bytes, Buffer&) override {}
   void on_close() override {}
   void on_lost(const Error& error) override { settle(error); }
   void settle(Result<std::unique_ptr<net::Stream>> outcome);

@@ -47,7 +47,7 @@ void Exec::on_reply(bool success) {
 }
 
 // The window is as large as the output may be, so that nothing needs to be granted.
-void Exec::on_data(Bytes bytes) {
+void Exec::on_data(Bytes bytes, Buffer&) {
   static_assert(kMaxOutput <= WindowPolicy::kInitial);
   const size_t room = kMaxOutput - result_.output.size();
   result_.output += as_text(bytes.first(std::min(room, bytes.size())));

@@ -24,7 +24,7 @@ class Exec final : public net::Attempt, private ChannelUser {
  private:
   void on_open() override;
   void on_open_failed(const Error& error) override;
-  void on_data(Bytes bytes) override;
+  void on_data(Bytes bytes, Buffer& buffer) override;
   void on_reply(bool success) override;
   void on_exit_status(int status) override { result_.exit_status = status; }
   void on_close() override;

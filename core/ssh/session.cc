@@ -19,7 +19,7 @@ class StandingChannel final : public ChannelUser {
   void on_open_failed(const Error& error) override {
     log::debug("no standing session channel: {}", error.message);
   }
-  void on_data(Bytes) override {}
+  void on_data(Bytes, Buffer&) override {}
   void on_close() override {}
   void on_lost(const Error&) override {}
 };

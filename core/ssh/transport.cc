@@ -118,8 +118,7 @@ Result<std::shared_ptr<Transport>> Transport::create(const std::string& ciphers,
   return transport;
 }
 
-Transport::Transport(LIBSSH2_SESSION* session)
-    : session_(session), in_(kReadAtMost), out_(kOutLimit) {
+Transport::Transport(LIBSSH2_SESSION* session) : session_(session), in_(kReadAtMost) {
   *libssh2_session_abstract(session_) = this;
   libssh2_session_set_blocking(session_, 0);
   libssh2_session_callback_set2(session_, LIBSSH2_CALLBACK_SEND, generic(&Transport::on_send));
@@ -206,7 +205,10 @@ Result<void> Transport::read_packets(net::Stream& stream) {
 int Transport::on_packet(LIBSSH2_SESSION*, unsigned char* data, size_t length, void** self) {
   constexpr uint8_t kGlobalRequest = 80;  // libssh2 answers those
   if (data[0] <= kGlobalRequest) return 0;
-  static_cast<Transport*>(*self)->on_packet_({data, length});
+  Buffer buffer(data);
+  static_cast<Transport*>(*self)->on_packet_({data, length}, buffer);
+  if (!buffer) return 2;
+  (void)buffer.release();  // libssh2 frees it
   return 1;
 }
 
@@ -224,7 +226,7 @@ Result<bool> Transport::send(Bytes head, Bytes body) {
 }
 
 ssize_t Transport::on_send(libssh2_socket_t, const void* bytes, size_t length, int, void** self) {
-  static_cast<Transport*>(*self)->out_.append_all({static_cast<const uint8_t*>(bytes), length});
+  static_cast<Transport*>(*self)->out_.append({static_cast<const uint8_t*>(bytes), length});
   return static_cast<ssize_t>(length);
 }
 

@@ -11,7 +11,9 @@
 #include "core/base/bytes.h"
 #include "core/base/result.h"
 #include "core/net/stream.h"
+#include "core/ssh/channel_queue.h"
 #include "core/ssh/login.h"
+#include "core/ssh/transport_out.h"
 
 namespace tunproxy::ssh {
 
@@ -22,8 +24,9 @@ class Transport {
  public:
   /// Bytes that wait for the stream; above it nobody should send().
   static constexpr size_t kOutLimit = 512 * 1024;
-  /// Takes one packet's payload, from within read_packets(); must not call the transport.
-  using OnPacket = std::function<void(Bytes)>;
+  /// Gets one packet's payload, from within read_packets(); must not call the transport. The
+  /// payload is in `buffer`, which may be taken.
+  using OnPacket = std::function<void(Bytes payload, Buffer& buffer)>;
 
   /// `ciphers` empty: our order. `host_keys`: algorithms in the order to offer.
   static Result<std::shared_ptr<Transport>> create(const std::string& ciphers,
@@ -50,8 +53,7 @@ class Transport {
   /// Sends one packet, `head` and `body` one after the other. False: keys are being exchanged,
   /// nothing was sent, try again after more was read.
   Result<bool> send(Bytes head, Bytes body);
-  size_t out_size() const { return out_.size(); }
-  size_t out_room() const { return out_.room(); }
+  size_t out_room() const { return out_.size() < kOutLimit ? kOutLimit - out_.size() : 0; }
 
   /// Writes to the stream what it takes.
   void flush(net::Stream& stream);
@@ -75,7 +77,7 @@ class Transport {
   uint64_t received_ = 0;
   bool at_end_ = false;
   ByteQueue in_;
-  ByteQueue out_;
+  OutBuffer out_;
   std::string farewell_;  // the server's own words, if it disconnected with some
 };
 
