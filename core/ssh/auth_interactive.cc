@@ -16,6 +16,12 @@ std::string_view view(const void* text, size_t length) {
                          : std::string_view(static_cast<const char*>(text), length);
 }
 
+/// Without a callback libssh2 reports an expired password as a wrong one.
+void decline_new_password(LIBSSH2_SESSION*, char** password, int* length, void**) {
+  *password = nullptr;
+  *length = 0;
+}
+
 }  // namespace
 
 /// libssh2 calls back within the call that it was given to, and gives no room for a pointer of
@@ -116,7 +122,7 @@ Result<Authenticator::Step> Authenticator::begin_password() {
 Result<Authenticator::Step> Authenticator::try_password(LIBSSH2_SESSION* session) {
   const int result = libssh2_userauth_password_ex(
       session, options_.user.data(), static_cast<unsigned>(options_.user.size()), password_.c_str(),
-      static_cast<unsigned>(password_.size()), nullptr);
+      static_cast<unsigned>(password_.size()), &decline_new_password);
   if (result == LIBSSH2_ERROR_EAGAIN) return Step::wait;
   if (result == 0) {
     questions_.credentials().remember(password_name(), password_);

@@ -77,6 +77,9 @@ Result<Authenticator::Step> Authenticator::begin_key() {
     set_state(State::agent_key);
     return Step::go_on;
   }
+  if (key_type(key().blob).starts_with("sk-")) {
+    return next_key(" (a key in hardware: add it to ssh-agent)");
+  }
   const bool ask_server_first = key().file->encrypted && !key().blob.empty() &&
                                 !questions_.credentials().find(passphrase_name()).has_value();
   if (!ask_server_first) return open_file_key();

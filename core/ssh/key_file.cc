@@ -64,9 +64,14 @@ std::optional<ByteVector> openssh_body(std::string_view text) {
   return body;
 }
 
+/// libssh2 reads past the end of keys that are encrypted with chacha20.
+bool cipher_is_supported(std::string_view cipher) {
+  return cipher.starts_with("aes") || cipher == "3des-cbc";
+}
+
 /// The part before the private section (PROTOCOL.key of OpenSSH): cipher, key derivation and its
 /// options, number of keys, public key.
-bool read_openssh_header(Bytes body, KeyFile& key) {
+bool read_openssh_header(Bytes body, KeyFile& key, bool& unsupported) {
   if (!as_text(body).starts_with(kOpensshMagic)) return false;
   body = body.subspan(kOpensshMagic.size());
   const auto cipher = take_string(body);
@@ -79,15 +84,16 @@ bool read_openssh_header(Bytes body, KeyFile& key) {
   const auto blob = take_string(body);
   if (!blob || key_type(*blob).empty()) return false;
   key.encrypted = as_text(*cipher) != "none";
+  unsupported = key.encrypted && !cipher_is_supported(as_text(*cipher));
   key.public_blob.assign(blob->begin(), blob->end());
   return true;
 }
 
-bool recognise_openssh(KeyFile& key) {
+bool recognise_openssh(KeyFile& key, bool& unsupported) {
   auto body = openssh_body(key.content.text());
   if (!body) return false;
   key.format = KeyFile::Format::openssh;
-  const bool valid = read_openssh_header(*body, key);
+  const bool valid = read_openssh_header(*body, key, unsupported);
   OPENSSL_cleanse(body->data(), body->size());
   return valid;
 }
@@ -132,7 +138,15 @@ Result<KeyFile> KeyFile::read(const std::string& path) {
   if (key.content.text().starts_with("PuTTY-User-Key-File")) {
     return unusable(path, "PuTTY's format; convert it with: puttygen KEY -O private-openssh");
   }
-  if (!recognise_openssh(key) && !recognise_pem(key)) return unusable(path, "not a private key");
+  bool unsupported = false;
+  if (!recognise_openssh(key, unsupported) && !recognise_pem(key))
+    return unusable(path, "not a private key");
+  if (unsupported) {
+    return unusable(path,
+                    fmt::format("its encryption is not supported; change it with: ssh-keygen -p "
+                                "-f '{}'",
+                                path));
+  }
   if (key.public_blob.empty()) {
     if (auto beside = read_file(path + ".pub", false)) {
       key.public_blob = parse_public_key(beside->text());

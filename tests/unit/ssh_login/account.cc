@@ -13,7 +13,7 @@ Account::Account(const std::string& password) : name_("tptest" + std::to_string(
 }
 
 Account::~Account() {
-  if (made_) run({"userdel", name_});
+  if (made_) run({"userdel", "-f", name_});
 }
 
 }  // namespace tunproxy::testing

@@ -84,12 +84,13 @@ class AuthenticationTest : public ::testing::Test {
   bool need_account() {
     if (::getuid() != 0) return false;
     account_.emplace(kPassword);
-    return account_->made();
+    EXPECT_TRUE(account_->made());
+    return true;
   }
 
   ScratchDirectory scratch_;
-  std::optional<Server> server_;
   std::optional<Account> account_;
+  std::optional<Server> server_;  // before the account, which cannot go while it is logged in
   ScriptedPrompter user_;
   std::shared_ptr<Credentials> credentials_ = std::make_shared<Credentials>();
   std::optional<ErrorCode> code_;
@@ -127,6 +128,7 @@ TEST_P(KeyTypeTest, LogsInAndAnEncryptedOneAsksOnce) {
 INSTANTIATE_TEST_SUITE_P(
     All, KeyTypeTest,
     ::testing::Values(KeyCase{"ed25519", {"-t", "ed25519"}},
+                      KeyCase{"ed25519_gcm", {"-t", "ed25519", "-Z", "aes256-gcm@openssh.com"}},
                       KeyCase{"ecdsa256", {"-t", "ecdsa", "-b", "256"}},
                       KeyCase{"ecdsa384", {"-t", "ecdsa", "-b", "384"}},
                       KeyCase{"ecdsa521", {"-t", "ecdsa", "-b", "521"}},

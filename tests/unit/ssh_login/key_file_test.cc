@@ -67,6 +67,11 @@ TEST_F(KeyFileTest, OpenPermissionsAreRefused) {
   EXPECT_THAT(error_of(path_), HasSubstr("chmod 600"));
 }
 
+TEST_F(KeyFileTest, EncryptionThatLibssh2CannotReadIsRefused) {
+  make_key(path_, {"-t", "ed25519", "-Z", "chacha20-poly1305@openssh.com"}, "secret");
+  EXPECT_THAT(error_of(path_), HasSubstr("ssh-keygen -p"));
+}
+
 TEST_F(KeyFileTest, WhatIsNoKeyIsSaidSo) {
   EXPECT_THAT(error_of(path_), HasSubstr("No such file"));
   EXPECT_THAT(error_of("/tmp"), HasSubstr("not a file"));
