@@ -27,7 +27,10 @@ Connection::~Connection() {
 
 size_t Connection::room() const {
   const size_t allowance = stack.budget().allowance();
-  const size_t memory = allowance > queue_cost ? allowance - queue_cost : 0;
+  const size_t unused = last_ != nullptr ? last_->capacity - last_->used : 0;
+  size_t memory = allowance > queue_cost ? allowance - queue_cost : 0;
+  // Less than a chunk is nothing: the cap is on chunks.
+  memory = memory < SendChunk::kSmall ? unused : memory + unused;
   // Before the first window is known, lwIP would cut segments that it later finds too long.
   return pcb->snd_wnd_max < 2 ? 0 : std::min<size_t>(pcb->snd_buf, memory);
 }

@@ -117,6 +117,7 @@ EngineStats Engine::stats() const {
   tcp_->add_to(stats);
   stats.buffered_bytes = stack_->budget().used();
   stats.timer_wakeups = stack_->timer_wakeups();
+  stats.timer_running = stack_->timer_running();
   stats.stack_assertions = Stack::assertions();
   return stats;
 }

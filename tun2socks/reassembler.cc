@@ -64,6 +64,8 @@ ByteVector Reassembler::add(const IpPacket& fragment) {
   ByteVector packet(whole->tot_len + PacketSink::kPacketSlack);
   pbuf_copy_partial(whole, packet.data(), whole->tot_len, 0);
   packet.resize(whole->tot_len);
+  // lwIP 2.2.1 leaves the IPv6 payload length short by the fragment header.
+  if (fragment.v6) store_be16(&packet[4], static_cast<uint16_t>(whole->tot_len - IP6_HLEN));
   pbuf_free(whole);
   return packet;
 }

@@ -182,7 +182,8 @@ Stack::Stack(io::Loop& loop, const StackOptions& options, Transmit transmit)
       buckets_(kBuckets),
       interface_(std::make_unique<netif>()),
       settle_(loop, [this] { settle(); }),
-      timer_(loop, [this] { on_timer(); }) {
+      timer_(loop, [this] { on_timer(); }),
+      last_tick_(loop.now()) {
   the_stack = this;
   tunproxy_lwip_window = options.window;
   tunproxy_lwip_send_buffer = options.send_buffer;
@@ -298,6 +299,10 @@ Drop Stack::input(const IpPacket& packet, const TcpHeader& header, PacketBuffer*
     connection->notify = connection->notify || connection->blocked;
     if (const Drop drop = admit(*connection, header); drop != Drop::none) return drop;
     transient = transient || header.sequence == connection->pcb->rcv_nxt;
+    // Out of order, perhaps to be kept: counted exactly at the end of the batch.
+    const size_t cost = transient ? 0 : header.payload_length;
+    connection->out_of_order_cost += cost;
+    budget_.charge(cost);
   }
   pbuf* const segment = wrap(packet.payload(), transient);
   if (segment == nullptr) return Drop::memory_limit;
@@ -368,6 +373,7 @@ std::unique_ptr<TcpFlow> Stack::open(ByteVector syn) {
   std::unique_ptr<TcpFlow> flow(new TcpFlow(*this));
   const size_t bucket = bucket_of(packet, header);
   auto connection = std::make_unique<Connection>(*this, *flow, bucket);
+  if (!timer_.active()) catch_up_ticks();
   const Entered entered(*this, bucket);
   load_globals(packet, interface_.get());
   for (tcp_pcb* pcb = tcp_tw_pcbs; pcb != nullptr; pcb = pcb->next) {
@@ -412,6 +418,7 @@ bool Stack::output(pbuf* packet) {
 
 void Stack::touch(Connection& connection) {
   if (connection.slot != Connection::kNotTouched) return;
+  if (!timer_.active()) catch_up_ticks();
   connection.slot = touched_.size();
   touched_.push_back(&connection);
   settle_.schedule();
@@ -540,9 +547,7 @@ void Stack::rearm(Connection& connection) {
   if (connection.armed) return;
   connection.armed = true;
   ++armed_;
-  if (timer_.active()) return;
-  catch_up_ticks();
-  timer_.start(kTick);
+  if (!timer_.active()) timer_.start(kTick);
 }
 
 void Stack::disarm(Connection& connection) {
@@ -551,8 +556,9 @@ void Stack::disarm(Connection& connection) {
 }
 
 void Stack::catch_up_ticks() {
-  tcp_ticks += static_cast<u32_t>((loop_.now() - last_tick_) / kSlowTick);
-  last_tick_ = loop_.now();
+  const auto ticks = (loop_.now() - last_tick_) / kSlowTick;
+  tcp_ticks += static_cast<u32_t>(ticks);
+  last_tick_ += ticks * kSlowTick;
 }
 
 void Stack::on_timer() {

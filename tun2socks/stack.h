@@ -66,8 +66,9 @@ class Stack {
   void settle();
 
   MemoryBudget& budget() { return budget_; }
-  /// How often the TCP timer ran. It does not while all connections are idle.
+  /// How often the TCP timer ran, and whether it runs: it does not while all connections are idle.
   uint64_t timer_wakeups() const { return timer_wakeups_; }
+  bool timer_running() const { return timer_.active(); }
   static uint64_t assertions();
 
  private:
@@ -130,7 +131,7 @@ class Stack {
   io::Task settle_;
   size_t armed_ = 0;
   io::Timer timer_;
-  Instant last_tick_{};
+  Instant last_tick_;
   bool slow_turn_ = false;
   uint64_t timer_wakeups_ = 0;
 };

@@ -47,7 +47,8 @@ struct EngineStats {
   uint64_t dns_answers = 0;
   uint64_t echo_replies = 0;
   size_t buffered_bytes = 0;   ///< held for flows now
-  uint64_t timer_wakeups = 0;  ///< of the TCP timer; none comes while all connections are idle
+  uint64_t timer_wakeups = 0;  ///< of the TCP timer
+  bool timer_running = false;  ///< false while all connections are idle
   uint64_t stack_assertions = 0;
 
   uint64_t dropped(Drop reason) const { return drops[static_cast<size_t>(reason)]; }

@@ -43,7 +43,8 @@ void TcpFlow::receive(pbuf* packet, bool may_keep) {
 void TcpFlow::append_copy(Bytes bytes) {
   while (!bytes.empty()) {
     if (tail_room_ == 0) {
-      const bool more = first_ != nullptr || bytes.size() > kSmallCopy;
+      const bool more = (first_ != nullptr || bytes.size() > kSmallCopy) &&
+                        stack_.budget().allowance() > kLargeCopy;
       const uint16_t size = more ? kLargeCopy : kSmallCopy;
       pbuf* const block = pbuf_alloc(PBUF_RAW, size, PBUF_RAM);
       block->len = 0;

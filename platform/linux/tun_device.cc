@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <utility>
 
-namespace tunproxy::platform {
+namespace tunproxy::linux_host {
 namespace {
 
 using tun2socks::Offload;
@@ -170,4 +170,4 @@ bool TunDevice::send(std::span<const Bytes> parts, const Offload& offload) {
   return n >= 0;
 }
 
-}  // namespace tunproxy::platform
+}  // namespace tunproxy::linux_host

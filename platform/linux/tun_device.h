@@ -6,7 +6,7 @@
 #include "core/io/loop.h"
 #include "tun2socks/packet_device.h"
 
-namespace tunproxy::platform {
+namespace tunproxy::linux_host {
 
 /// For a descriptor that was opened with IFF_VNET_HDR: asks the kernel for checksum, TCP and UDP
 /// segmentation offload, with the 10-byte header that TunDevice speaks. False: it has none of it;
@@ -45,4 +45,4 @@ class TunDevice final : public tun2socks::PacketDevice {
   io::FdWatcher watcher_;
 };
 
-}  // namespace tunproxy::platform
+}  // namespace tunproxy::linux_host

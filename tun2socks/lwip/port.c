@@ -24,3 +24,15 @@ uint32_t tunproxy_lwip_isn(const struct ip_addr* local, uint16_t local_port,
 uint32_t tunproxy_lwip_random(void) {
   return 0x9e3779b9U;
 }
+
+struct pbuf;
+
+/* What lwIP calls in files that are left out. Its TCP timer is Stack's, which knows itself when it
+ * is due. */
+void tcp_timer_needed(void) {}
+/* From ip6_input, which is never used: packets go straight to tcp_input. */
+void icmp6_param_problem(struct pbuf* packet, int code, const void* pointer) {
+  (void)packet;
+  (void)code;
+  (void)pointer;
+}
