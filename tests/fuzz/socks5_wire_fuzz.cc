@@ -1,0 +1,139 @@
+// Fuzzes every decoder of the SOCKS5 and datagram wire formats: whatever a peer sends, a decoder
+// takes nothing it has not understood, and what it understood makes the round trip.
+#include <cstdint>
+#include <cstdlib>
+
+#include "core/dns/message.h"
+#include "core/dns/resolv_conf.h"
+#include "core/socks5/handshake.h"
+#include "core/socks5/socks4_wire.h"
+#include "core/socks5/wire.h"
+#include "core/udp/relay_wire.h"
+#include "core/udp/stream_wire.h"
+#include "core/udp/udpgw_wire.h"
+
+namespace tunproxy {
+namespace {
+
+void require(bool condition) {
+  if (!condition) std::abort();
+}
+
+bool succeeded(const Result<void>& result) {
+  return result.has_value();
+}
+
+// Bytes that were understood, encoded again, are understood again and encode to the same. (The
+// first encoding may differ from the input: reserved bytes, addresses that came as names.)
+template <typename Decode, typename Encode>
+void check(Bytes input, Decode decode, Encode encode_again) {
+  Bytes rest = input;
+  const auto message = decode(rest);
+  const bool taken = message && message->has_value();
+  require(taken ? rest.size() < input.size() : rest.size() == input.size());
+  require(rest.data() + rest.size() == input.data() + input.size());
+  if (!taken) return;
+  ByteVector first;
+  if (!encode_again(**message, first)) return;
+  Bytes encoded = first;
+  const auto again = decode(encoded);
+  require(again && again->has_value() && encoded.empty());
+  ByteVector second;
+  require(encode_again(**again, second) && first == second);
+}
+
+template <typename Message>
+bool encode_message(const Message& message, ByteVector& to) {
+  if constexpr (std::is_same_v<decltype(encode(message, to)), void>) {
+    encode(message, to);
+    return true;
+  } else {
+    return succeeded(encode(message, to));
+  }
+}
+
+template <typename Decode>
+void check(Bytes input, Decode decode) {
+  check(input, decode,
+        [](const auto& message, ByteVector& to) { return encode_message(message, to); });
+}
+
+void check_datagram(Bytes input) {
+  const auto datagram = socks5::decode_datagram(input);
+  if (!datagram) return;
+  ByteVector first;
+  socks5::encode(*datagram, first);
+  const auto again = socks5::decode_datagram(first);
+  require(again && again->address == datagram->address &&
+          again->data.size() == datagram->data.size());
+}
+
+// In one piece and byte by byte a handshake comes to the same.
+void check_handshake(Bytes input) {
+  static const std::optional<socks5::Credentials> nobody;
+  static const std::optional<socks5::Credentials> required = socks5::Credentials{"u", "p"};
+  for (const auto* policy : {&nobody, &required}) {
+    socks5::ServerHandshake at_once(*policy);
+    socks5::ServerHandshake in_bytes(*policy);
+    using State = socks5::ServerHandshake::State;
+    ByteVector out_at_once;
+    ByteVector out_in_bytes;
+    size_t taken = 0;
+    while (taken < input.size() && at_once.state() < State::complete) {
+      taken += at_once.feed(input.subspan(taken), out_at_once);
+    }
+    for (size_t i = 0; i < input.size() && in_bytes.state() < State::complete; ++i) {
+      in_bytes.feed(input.subspan(i, 1), out_in_bytes);
+    }
+    require(at_once.state() == in_bytes.state() && out_at_once == out_in_bytes);
+  }
+}
+
+void check_udp(Bytes input) {
+  check(input, udp::decode_udpgw);
+  check(input, udp::decode_uot_request);
+  check(input, udp::decode_hev, [](const auto& message, ByteVector& to) {
+    return succeeded(udp::encode_hev(message, to));
+  });
+  check(input, udp::decode_uot, [](const auto& message, ByteVector& to) {
+    return succeeded(udp::encode_uot(message, to));
+  });
+  check(input, udp::decode_uot_connected,
+        [](Bytes data, ByteVector& to) { return succeeded(udp::encode_uot_connected(data, to)); });
+  check(input, udp::decode_relay, [](const udp::RelayMessage& message, ByteVector& to) {
+    return !std::holds_alternative<udp::Unknown>(message.body) && succeeded(encode(message, to));
+  });
+  (void)udp::find_relay_magic(input, {});
+}
+
+void check_dns(Bytes input) {
+  (void)dns::parse_question(input);
+  for (size_t offset = 0; offset < std::min<size_t>(input.size(), 64); ++offset) {
+    const auto name = dns::parse_name(input, offset);
+    require(!name || (name->end > offset && name->end <= input.size()));
+  }
+  const ByteVector failure = dns::server_failure(input);
+  require(failure.empty() || dns::parse_question(failure)->matches(*dns::parse_question(input)));
+  (void)dns::parse_resolv_conf(as_text(input));
+}
+
+}  // namespace
+}  // namespace tunproxy
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace tunproxy;
+  const Bytes input(data, size);
+  check(input, socks5::decode_greeting);
+  check(input, socks5::decode_method_choice);
+  check(input, socks5::decode_credentials);
+  check(input, socks5::decode_credentials_status);
+  check(input, socks5::decode_request);
+  check(input, socks5::decode_reply);
+  check(input, socks5::decode_socks4_request);
+  check(input, socks5::decode_socks4_reply);
+  check_datagram(input);
+  check_handshake(input);
+  check_udp(input);
+  check_dns(input);
+  return 0;
+}
