@@ -68,6 +68,7 @@ def test_socks5_upstream(world):
     world.traffic("down", GOOD, 20 << 20)
     world.traffic("up", GOOD, 20 << 20)
     check(world.traffic("outcome", GOOD, 9, 20) == "ECONNREFUSED", "refused through SOCKS5")
+    check(world.traffic("reset_by_target", GOOD).endswith("after now"), "a reset through SOCKS5")
 
 
 def test_wrong_host_key(world):

@@ -50,7 +50,9 @@ def test_half_close(world):
 
 def test_reset(world):
     world.machine_tunnel()
-    check(world.traffic("reset_by_target", GOOD) == "ECONNRESET after now", "the reset comes after the data")
+    # SSH has no reset: sshd reports that of a target as the end of its data, and closes on the next write.
+    shown = world.traffic("reset_by_target", GOOD)
+    check(shown in ("ECONNRESET after now", "end, then a reset, after now"), shown)
     world.traffic("reset_by_us", GOOD)
     until(lambda: "watch " in world.text("served.log"), "the target's connection ends when the application resets")
 

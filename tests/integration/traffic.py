@@ -209,6 +209,7 @@ def verb_half_close(host):
 
 
 def verb_reset_by_target(host):
+    """Prints how a target's reset shows: when reading, or only to the next writes."""
     with connect(host, RESET) as sock:
         sock.sendall(b"now")
         got = b""
@@ -217,7 +218,14 @@ def verb_reset_by_target(host):
                 got += data
         except ConnectionResetError:
             return print("ECONNRESET after", got.decode())
-    raise ValueError("an orderly end instead of a reset")
+        try:
+            deadline = time.monotonic() + LIMIT
+            while time.monotonic() < deadline:
+                sock.sendall(b"anybody?")
+                time.sleep(0.05)
+        except (ConnectionResetError, BrokenPipeError):
+            return print("end, then a reset, after", got.decode())
+    raise ValueError("writing goes on without an error")
 
 
 def verb_reset_by_us(host):

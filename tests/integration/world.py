@@ -12,8 +12,8 @@
  └─────────────────────────┘   └─────────────────────────────┘   └──────────────────────────────┘
 
 The server forwards no packets, so a target is reached through the tunnel or not at all.
-203.0.113.1      answers               203.0.113.66    drops everything (nobody has the address)
-203.0.113.200    unreachable (host)    192.0.2.1       unreachable (network: the server has no route)
+203.0.113.1      answers                 203.0.113.66     drops everything
+203.0.113.200    unreachable (host)      192.0.2.1        unreachable (network); both by ICMP of the target
 """
 
 import os
@@ -195,13 +195,12 @@ class World:
         ip -n {CLIENT} route add default via 10.77.1.1
         ip -n {CLIENT} -6 route add default via fd77:1::1
         ip -n {SERVER} route add 203.0.113.0/24 via 10.77.2.2
-        ip -n {SERVER} route add unreachable {NO_HOST}
+        ip -n {SERVER} route add 192.0.2.0/24 via 10.77.2.2
         ip -n {SERVER} -6 route add 2001:db8:77::/64 via fd77:2::2
         ip -n {TARGET} addr add {GOOD}/32 dev lo; ip -n {TARGET} -6 addr add {GOOD6}/128 dev lo nodad
-        for ns in {SERVER} {TARGET}; do
-          ip netns exec $ns sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
-          ip netns exec $ns sysctl -qw net.ipv4.icmp_ratelimit=0
-        done
+        ip -n {TARGET} route add unreachable {NO_HOST}; ip -n {TARGET} route add blackhole {SILENT}
+        ip netns exec {SERVER} sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
+        ip netns exec {TARGET} sysctl -qw net.ipv4.ip_forward=1 net.ipv4.icmp_ratelimit=0
         """)
 
     def _keys(self):
@@ -241,7 +240,9 @@ class World:
         with open(self.path("sshd_config"), "w", encoding="ascii") as file:
             file.write("\n".join(config) + "\n")
         open(self.path("sshd.err"), "w", encoding="ascii").close()
-        mounted = "mount --bind /mnt/server-etc /etc && exec /usr/sbin/sshd -D -e -f " + self.path("sshd_config")
+        # An empty home, so that no start-up file of this machine's account runs in the sessions.
+        mounted = ("mount --bind /mnt/server-etc /etc && mount -t tmpfs none ~root && exec /usr/sbin/sshd -D -e -f "
+                   + self.path("sshd_config"))
         self.sshd = self.spawn(SERVER, "sshd", ["unshare", "--mount", "--propagation", "private", "sh", "-c", mounted])
         until(lambda: self.text("sshd.err").count("Server listening") == 2, "sshd listens")
 
