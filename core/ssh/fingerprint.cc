@@ -82,7 +82,7 @@ std::string display_path(const std::string& path) {
   if (home == nullptr || *home == '\0') return path;
   const std::string_view prefix = home;
   if (prefix == "/" || !path.starts_with(prefix) || path[prefix.size()] != '/') return path;
-  return "~" + path.substr(prefix.size());
+  return std::string("~").append(path, prefix.size());
 }
 
 }  // namespace tunproxy::ssh

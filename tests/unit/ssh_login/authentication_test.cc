@@ -137,7 +137,7 @@ INSTANTIATE_TEST_SUITE_P(
                       KeyCase{"rsa_pkcs8", {"-t", "rsa", "-b", "3072", "-m", "PKCS8"}},
                       KeyCase{"ecdsa_pem", {"-t", "ecdsa", "-b", "384", "-m", "PEM"}},
                       KeyCase{"ecdsa_pkcs8", {"-t", "ecdsa", "-b", "521", "-m", "PKCS8"}}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& instance) { return instance.param.name; });
 
 TEST_F(AuthenticationTest, DefaultKeysAreFound) {
   serve();

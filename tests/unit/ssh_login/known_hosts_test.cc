@@ -192,7 +192,9 @@ TEST_F(KnownHostsTest, FindsWhatSshKeygenFinds) {
       if (hashed && std::string_view(field).find_first_of("*?!") != std::string_view::npos)
         continue;
       write_file(file_, std::string(field) + " " + shared_key + "\n");
-      if (hashed) ASSERT_EQ(run({"ssh-keygen", "-q", "-H", "-f", file_}).status, 0);
+      if (hashed) {
+        ASSERT_EQ(run({"ssh-keygen", "-q", "-H", "-f", file_}).status, 0);
+      }
       const KnownHosts known = KnownHosts::load({file_});
       for (const char* name : names) {
         const bool theirs = run({"ssh-keygen", "-F", name, "-f", file_}).status == 0;
@@ -253,7 +255,9 @@ TEST_F(KnownHostsTest, BentLinesDoNotMatch) {
     std::string bent = line.substr(0, random() % line.size());
     if (!bent.empty()) bent[random() % bent.size()] = static_cast<char>(random() % 256);
     const auto host = parse_known_host(bent);
-    if (host) EXPECT_FALSE(host->matches("a"));
+    if (host) {
+      EXPECT_FALSE(host->matches("a"));
+    }
   }
 }
 

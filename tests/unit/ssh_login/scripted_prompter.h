@@ -13,8 +13,6 @@ namespace tunproxy::testing {
 /// Without an answer left it fails, as if nobody were there.
 class ScriptedPrompter final : public ssh::Prompter {
  public:
-  explicit ScriptedPrompter(std::deque<std::string> answers = {}) : answers(std::move(answers)) {}
-
   void show(std::string_view text) override { shown += text; }
   Result<std::string> ask(std::string_view question, bool echo) override;
   void cancel() override { cancelled = true; }

@@ -61,7 +61,9 @@ class TerminalPrompterTest : public ::testing::Test {
   void ask(bool echo) {
     asking_ = std::thread([this, echo] { answer_ = prompter_->ask("Question? ", echo); });
     EXPECT_TRUE(wait_for("Question? "));
-    if (!echo) EXPECT_TRUE(wait_for_echo(false));
+    if (!echo) {
+      EXPECT_TRUE(wait_for_echo(false));
+    }
   }
   void expect_restored() {
     termios now{};
