@@ -45,7 +45,9 @@ Result<Name> parse_name(Bytes message, size_t offset) {
       if (offset + 2 > message.size()) break;
       if (name.end == 0) name.end = offset + 2;
       const size_t target = load_be16(&message[offset]) & 0x3fffU;
-      if (target >= lowest) return malformed("a DNS name that points forwards");
+      if (target >= lowest || target < kHeaderSize) {
+        return malformed("a DNS name that points forwards or into the header");
+      }
       offset = lowest = target;
       continue;
     }

@@ -51,7 +51,8 @@ struct Name {
   std::string text;  ///< as in Question
   size_t end = 0;    ///< behind the name where it began (pointers do not count)
 };
-/// A name at `offset`. Compression pointers (§4.1.4) only ever lead backwards, so that none loops.
+/// A name at `offset`. Compression pointers (§4.1.4) only ever lead backwards, so that none loops,
+/// and never into the header.
 Result<Name> parse_name(Bytes message, size_t offset);
 
 void set_id(MutableBytes message, uint16_t id);  ///< REQUIRES: a header

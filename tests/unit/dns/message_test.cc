@@ -52,6 +52,7 @@ TEST(Message, PointersThatLoopOrLeadForwardsAreErrors) {
   EXPECT_FALSE(parse_name(with_name({0xc0, kHeaderSize}), kHeaderSize));          // itself
   EXPECT_FALSE(parse_name(with_name({1, 'a', 0xc0, kHeaderSize}), kHeaderSize));  // its beginning
   EXPECT_FALSE(parse_name(with_name({0xc0, kHeaderSize + 2, 0}), kHeaderSize));   // forwards
+  EXPECT_FALSE(parse_name(with_name({0xc0, 3, 0}), kHeaderSize));                 // the header
   // Two that point at each other.
   EXPECT_FALSE(parse_name(with_name({0xc0, kHeaderSize + 2, 0xc0, kHeaderSize}), kHeaderSize + 2));
 }
