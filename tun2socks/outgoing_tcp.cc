@@ -1,4 +1,4 @@
-#include "tun2socks/stack_internal.h"
+#include "tun2socks/outgoing_tcp.h"
 
 #include "tun2socks/checksum.h"
 #include "tun2socks/ip_packet.h"
