@@ -94,14 +94,14 @@ in_client "$tunproxy" "${options[@]}" -- \
 
 say "The whole machine (here: the whole client namespace) through the tunnel"
 show "tunproxy --ssh root@10.213.1.2 &"
-in_client "$tunproxy" "${options[@]}" &
+ip netns exec "$client" "$tunproxy" "${options[@]}" &
 readonly tunnel=$!
 until_works in_client curl -sS --max-time 3 http://10.213.2.2/
 show "curl http://10.213.2.2/"
 in_client curl -sS http://10.213.2.2/
 show "curl http://10.213.2.2:81/       # nobody listens there: the refusal comes through, too"
 in_client curl -sS http://10.213.2.2:81/ || true
-kill -INT "$tunnel"
+kill "$tunnel"
 wait "$tunnel"
 
 say "What the web server saw: requests from the SSH server (10.213.2.1), none from the client"
