@@ -39,7 +39,10 @@ GCM = "aes256-gcm@openssh.com"
 
 
 def run(*command, check=True):
-    return subprocess.run(command, check=check, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True)
+    if check and done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip() or done.returncode}")
+    return done
 
 
 class Lab:
@@ -176,7 +179,13 @@ class Subject:
         self.lab, self.name, self.socks = lab, name, socks
         self.space = lab.namespace(short)
         server = (lab.join_slowly if far else lab.join)(self.space, servers.space)
-        self.process = lab.start(self.space, *command(server))
+        if short == "pd":  # the only one that reaches the target by itself
+            run("ip", "-n", self.space, "route", "add", TARGET, "via", server, "congctl", "cubic")
+        # tunproxy puts its resolver into /etc/resolv.conf: into one of its own, not the machine's.
+        etc = lab.folder / f"etc-{short}"
+        shutil.copytree("/etc", etc, symlinks=True, ignore_dangling_symlinks=True)
+        self.process = lab.start(self.space, "sh", "-c", 'mount --bind "$0" /etc && exec "$@"', str(etc),
+                                 *command(server))
         ready = self.listens if socks else self.has_route
         lab.await_(name, lambda: ready() and self.try_once(), self.process)
 
@@ -304,8 +313,8 @@ class Bench:
                                                    else 22)
                     try:
                         figure = subject.transfer(*case, size)
-                    except subprocess.CalledProcessError as error:
-                        print(f"{subject.name} {case}: {error.stderr.strip()}", file=sys.stderr)
+                    except RuntimeError as error:
+                        print(f"{subject.name} {case}: {error}", file=sys.stderr)
                         continue
                     figures.setdefault((subject.name, case), []).append(figure)
                     if self.arguments.verbose:
@@ -353,8 +362,8 @@ class Bench:
             for subject in subjects:
                 try:
                     figures[subject.name].append(subject.open_many(100))
-                except subprocess.CalledProcessError as error:
-                    print(f"{subject.name}: {error.stderr.strip()}", file=sys.stderr)
+                except RuntimeError as error:
+                    print(f"{subject.name}: {error}", file=sys.stderr)
         median = {name: statistics.median(values) for name, values in figures.items() if values}
         reference = median.get("ssh -D, aes256-gcm")
         rows = [[name, f"{value:.0f}", f"{value / reference:.2f}" if reference else "-"]
