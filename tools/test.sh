@@ -18,8 +18,8 @@ build() {
 }
 
 step "packages and sources"
-tools/setup.sh --tests >build-setup.log 2>&1 || { cat build-setup.log; rm -f build-setup.log; exit 1; }
-rm -f build-setup.log
+mkdir -p build
+tools/setup.sh --tests >build/setup.log 2>&1 || { cat build/setup.log; exit 1; }
 
 step "build: asan (the unit tests) and release (the program)"
 build asan
@@ -31,14 +31,15 @@ if ! $quick; then
 fi
 
 step "unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
-ctest --preset asan -j "$jobs"
-
-step "integration tests against real servers, in network namespaces"
-TUNPROXY=build/release/tunproxy tests/integration/run.sh
-TUNPROXY=build/asan/tunproxy tests/integration/run.sh --sanitized
+ctest --test-dir build/asan -j "$jobs" --output-on-failure --progress
 
 if ! $quick; then
   step "fuzzers, a minute each"
-  tests/fuzz/run.sh build/fuzz 60
+  ctest --test-dir build/fuzz -R '^fuzz_' -j "$jobs" --output-on-failure
 fi
+
+step "integration tests against real servers, in network namespaces: the release build"
+TUNPROXY=$PWD/build/release/tunproxy tests/integration/run.sh
+step "and the sanitized build"
+TUNPROXY=$PWD/build/asan/tunproxy tests/integration/run.sh --sanitized
 step "all tests passed"
