@@ -246,7 +246,7 @@ Error Transport::lost(int code, net::Stream& stream) const {
   if (stream.error() != nullptr) {
     return {ErrorCode::server_unreachable, "SSH connection lost: " + stream.error()->message};
   }
-  if (code == LIBSSH2_ERROR_SOCKET_RECV || code == LIBSSH2_ERROR_SOCKET_DISCONNECT) {
+  if (at_end_ || code == LIBSSH2_ERROR_SOCKET_DISCONNECT) {
     return {ErrorCode::server_unreachable, "the SSH server closed the connection"};
   }
   char* text = nullptr;

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <pwd.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -44,6 +45,7 @@ uint16_t free_port() {
 pid_t run(const std::vector<std::string>& arguments, const fs::path& output) {
   const pid_t pid = ::fork();
   if (pid != 0) return pid;
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // should the test die without a destructor
   const int log = ::open(output.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
   ::dup2(log, 1);
   ::dup2(log, 2);
@@ -114,6 +116,7 @@ void Sshd::write_config(const std::string& config) const {
   file << config << "\nListenAddress 127.0.0.1\nPort " << port_ << "\nHostKey "
        << (directory_ / "host_key").string() << "\nAuthorizedKeysFile "
        << (directory_ / "authorized_keys").string()
+       << "\nSetEnv HOME=" << directory_.string()  // no start-up files of the user's
        << "\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\n"
           "PasswordAuthentication no\nMaxStartups 100\nUseDNS no\nLogLevel ERROR\n";
 }
