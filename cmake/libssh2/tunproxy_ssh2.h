@@ -14,7 +14,8 @@ extern "C" {
 #endif
 
 /* Sees every packet before libssh2 does, from within tunproxy_ssh2_read(); must not send.
-   Returns 0 to leave it to libssh2, 1 when done with it. `abstract` is the session's. */
+   Returns 0 to leave it to libssh2, 1 when done with it, 2 when done and `data` (from malloc) is taken,
+   to be freed by the one who took it. `abstract` is the session's. */
 typedef int tunproxy_ssh2_on_packet(LIBSSH2_SESSION *session, unsigned char *data, size_t length,
                                     void **abstract);
 
