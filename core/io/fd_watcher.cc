@@ -31,7 +31,10 @@ void FdWatcher::want(bool readable, bool writable) {
   const auto deliver = [](uv_poll_t* handle, int status, int ready) {
     auto* watcher = static_cast<FdWatcher*>(handle->data);
     if (watcher == nullptr) return;
-    if (status < 0) ready = UV_READABLE | UV_WRITABLE;
+    if (status < 0) {
+      ready = UV_READABLE | UV_WRITABLE;
+      watcher->events_ = 0;  // libuv has stopped it: the next want() must start it again
+    }
     watcher->on_ready_({(ready & UV_READABLE) != 0, (ready & UV_WRITABLE) != 0});
   };
   uv_poll_start(handle_, events, deliver);
