@@ -30,6 +30,8 @@ ALLOWED = {
     "platform": PROTOCOLS + ["core", "tun2socks"],
     "bindings": PROTOCOLS + ["core", "tun2socks", "platform"],
     "tools": PROTOCOLS + ["core", "tun2socks", "platform", "bindings"],
+    # Measurements are no part of the product and may stand on the tests' fixtures.
+    "tools/bench": PROTOCOLS + ["tests"],
     "tests": PROTOCOLS + ["core", "tun2socks", "platform", "bindings", "tools"],
 }
 
@@ -95,11 +97,13 @@ def self_test():
         "tun2socks/b.h": "#include <linux/if_tun.h>",
         "platform/a.h": "#include <lwip/tcp.h>",
         "tools/a.cc": '#include "options.h"',
+        "tools/tunproxy/a.cc": '#include "tests/support/sshd.h"',
     }
     right = {
         "core/io/a.cc": '#include <uv.h>\n#include "core/net/stream.h"\n// #include "tools/x.h"',
         "core/tunnel.h": '#include "core/ssh/session.h"\n#include "core/config.h"',
         "tun2socks/c.cc": '#include <lwip/tcp.h>\n#include "core/io/loop.h"',
+        "tools/bench/a.cc": '#include "tests/support/sshd.h"',
         "tests/unit/a.cc": '#include "core/ssh/session.h"\n#include <gtest/gtest.h>',
     }
     with tempfile.TemporaryDirectory() as folder:
