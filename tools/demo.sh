@@ -32,7 +32,7 @@ clean_up() {
   done
   wait 2>/dev/null || true
   for namespace in "$client" "$server" "$web"; do ip netns delete "$namespace" 2>/dev/null || true; done
-  rm -rf "$work" "/etc/netns/$web" "/etc/netns/$server"
+  rm -rf "$work" "/etc/netns/$client"
 }
 trap clean_up EXIT
 trap 'exit 130' INT TERM
@@ -57,6 +57,10 @@ for namespace in "$client" "$server" "$web"; do
 done
 join_namespaces "$client" "$server" 10.213.1
 join_namespaces "$server" "$web" 10.213.2
+
+# The client's own resolv.conf: the tunnel replaces it while it is up, and must not touch this machine's.
+mkdir -p "/etc/netns/$client"
+echo "nameserver 10.213.1.2" >"/etc/netns/$client/resolv.conf"
 
 mkdir -p "$work/www" /run/sshd
 echo "Hello from a host that only the SSH server can reach." >"$work/www/index.html"
