@@ -149,7 +149,7 @@ Result<void> Tunnel::serve_socks(const Endpoint& at) {
 }
 
 Result<void> Tunnel::serve_packets(tun2socks::PacketDevice& device) {
-  auto engine = tun2socks::Engine::create(loop_, device, *redirect_, forwarder_.get());
+  auto engine = tun2socks::Engine::create(loop_, device, *redirect_, forwarder_.get(), nullptr);
   if (!engine) return engine.error();
   engine_ = std::move(*engine);
   engine_->start([this](const Error& error) {

@@ -20,16 +20,17 @@ constexpr uint32_t kWindowPlain = 128 * 1024;
 
 Result<std::unique_ptr<Engine>> Engine::create(io::Loop& loop, PacketDevice& device,
                                                net::Proxy& tcp, net::NameService* names,
+                                               net::DatagramProxy* udp,
                                                const EngineOptions& options) {
   std::unique_ptr<Engine> engine(new Engine(loop, device, options));
-  if (auto ready = engine->set_up(tcp, names); !ready) return ready.error();
+  if (auto ready = engine->set_up(tcp, names, udp); !ready) return ready.error();
   return engine;
 }
 
 Engine::Engine(io::Loop& loop, PacketDevice& device, const EngineOptions& options)
     : loop_(loop), device_(device), options_(options), output_(device, stats_) {}
 
-Result<void> Engine::set_up(net::Proxy& tcp, net::NameService* names) {
+Result<void> Engine::set_up(net::Proxy& tcp, net::NameService* names, net::DatagramProxy* udp) {
   const uint32_t window = device_.offloads() ? kWindowOffloading : kWindowPlain;
   StackOptions stack_options;
   stack_options.window = options_.window != 0 ? options_.window : window;
@@ -44,8 +45,8 @@ Result<void> Engine::set_up(net::Proxy& tcp, net::NameService* names) {
                              });
   if (!stack) return stack.error();
   stack_ = std::move(*stack);
-  reassembler_ = std::make_unique<Reassembler>(loop_);
-  udp_ = std::make_unique<UdpLane>(loop_, names, options_, device_.mtu(), output_, stats_);
+  reassembler_ = std::make_unique<Reassembler>(loop_, stats_);
+  udp_ = std::make_unique<UdpLane>(loop_, names, udp, options_, device_, output_, stats_);
   tcp_ = std::make_unique<TcpGateway>(loop_, tcp, *stack_, options_, output_, stats_);
   return {};
 }
@@ -112,12 +113,18 @@ void Engine::serve_icmp(const IpPacket& packet) {
   if (output_.send(packet.whole)) ++stats_.echo_replies;
 }
 
+void Engine::reset_udp() {
+  udp_->reset();
+}
+
 EngineStats Engine::stats() const {
   EngineStats stats = stats_;
   tcp_->add_to(stats);
   stats.buffered_bytes = stack_->budget().used();
   stats.timer_wakeups = stack_->timer_wakeups();
   stats.timer_running = stack_->timer_running();
+  stats.udp_associations = udp_->associations();
+  stats.udp_timer_running = udp_->timer_running();
   stats.stack_assertions = Stack::assertions();
   return stats;
 }

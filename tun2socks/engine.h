@@ -1,6 +1,6 @@
-// Engine: takes the IP packets of a device and makes flows of them: TCP through a Proxy, DNS
-// through a NameService. Everything else is answered here (echo, "unreachable") or dropped and
-// counted.
+// Engine: takes the IP packets of a device and makes flows of them: TCP through a Proxy, UDP
+// through a DatagramProxy, DNS through a NameService. Everything else is answered here (echo,
+// "unreachable") or dropped and counted.
 #pragma once
 
 #include <functional>
@@ -8,6 +8,7 @@
 
 #include "core/base/result.h"
 #include "core/io/loop.h"
+#include "core/net/datagram_proxy.h"
 #include "core/net/name_service.h"
 #include "core/net/proxy.h"
 #include "tun2socks/engine_options.h"
@@ -23,24 +24,29 @@ class Stack;
 class TcpGateway;
 class UdpLane;
 
-/// Lives in one loop thread; the device, the proxy and the name service outlive it. Destroying it
+/// Lives in one loop thread; the device, the proxies and the name service outlive it. Destroying it
 /// resets all flows.
 class Engine final : private PacketSink {
  public:
-  /// `names` may be nullptr: port 53 over UDP is unreachable then. TCP to port 53 is a flow as any
-  /// other. Fails (ErrorCode::limit) while another Engine lives in this process.
+  /// `names` may be nullptr: port 53 over UDP is as any other port then. `udp` may be nullptr: all
+  /// other UDP is unreachable then. TCP to port 53 is a flow as any other. Fails (ErrorCode::limit)
+  /// while another Engine lives in this process.
   static Result<std::unique_ptr<Engine>> create(io::Loop& loop, PacketDevice& device,
                                                 net::Proxy& tcp, net::NameService* names,
+                                                net::DatagramProxy* udp,
                                                 const EngineOptions& options = {});
   ~Engine() override;
 
   /// Begins to serve. `on_failed` is called once if the device is gone.
   void start(std::function<void(const Error&)> on_failed);
+  /// The way that carries datagrams changed: closes all UDP associations. The next datagram of each
+  /// local port opens a new one.
+  void reset_udp();
   EngineStats stats() const;
 
  private:
   Engine(io::Loop& loop, PacketDevice& device, const EngineOptions& options);
-  Result<void> set_up(net::Proxy& tcp, net::NameService* names);
+  Result<void> set_up(net::Proxy& tcp, net::NameService* names, net::DatagramProxy* udp);
 
   void on_packet(MutableBytes packet, const Offload& offload, PacketBuffer* storage) override;
   void on_batch_end() override;

@@ -30,6 +30,11 @@ struct EngineOptions {
   size_t max_queries = 512;
   /// ICMP errors for UDP a second, and as many at once.
   unsigned icmp_errors_per_second = 1000;
+  /// UDP associations (local address and port) at once. What comes above goes by a busy one, or is
+  /// dropped.
+  size_t udp_associations = 100;
+  /// A UDP association with nothing moving ends after this.
+  Duration udp_idle = 2min;
 };
 
 }  // namespace tunproxy::tun2socks

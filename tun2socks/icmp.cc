@@ -7,7 +7,6 @@
 namespace tunproxy::tun2socks {
 namespace {
 
-constexpr uint8_t kTimeToLive = 64;
 constexpr size_t kIcmpHeader = 8;
 constexpr size_t kV4ErrorSize = 576;
 constexpr size_t kV6ErrorSize = 1280;
@@ -53,28 +52,6 @@ std::optional<Unreachable> unreachable_for(ErrorCode code) {
       return std::nullopt;
   }
   return std::nullopt;
-}
-
-ByteVector make_ip(Bytes source, Bytes destination, uint8_t protocol, size_t payload_length) {
-  const bool v6 = source.size() == 16;
-  ByteVector packet((v6 ? 40 : 20) + payload_length);
-  if (v6) {
-    packet[0] = 0x60;
-    store_be16(&packet[4], static_cast<uint16_t>(payload_length));
-    packet[6] = protocol;
-    packet[7] = kTimeToLive;
-    std::copy(source.begin(), source.end(), &packet[8]);
-    std::copy(destination.begin(), destination.end(), &packet[24]);
-    return packet;
-  }
-  packet[0] = 0x45;
-  store_be16(&packet[2], static_cast<uint16_t>(packet.size()));
-  packet[8] = kTimeToLive;
-  packet[9] = protocol;
-  std::copy(source.begin(), source.end(), &packet[12]);
-  std::copy(destination.begin(), destination.end(), &packet[16]);
-  store_be16(&packet[10], checksum(Bytes(packet).first(20)));
-  return packet;
 }
 
 ByteVector make_unreachable(Bytes offender, Unreachable code) {

@@ -8,6 +8,7 @@
 #include "core/base/bytes.h"
 #include "core/base/error.h"
 #include "tun2socks/ip_packet.h"
+#include "tun2socks/ip_writer.h"
 
 namespace tunproxy::tun2socks {
 
@@ -29,9 +30,5 @@ ByteVector make_unreachable(Bytes offender, Unreachable code);
 
 /// Turns an echo request into its reply, in place. False: it is no well-formed echo request.
 bool turn_into_echo_reply(const IpPacket& packet);
-
-/// Starts a whole IP packet from `source` to `destination` (both 4 or both 16 bytes) and leaves
-/// `payload_length` zero bytes for the payload.
-ByteVector make_ip(Bytes source, Bytes destination, uint8_t protocol, size_t payload_length);
 
 }  // namespace tunproxy::tun2socks

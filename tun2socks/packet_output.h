@@ -19,7 +19,7 @@ class PacketOutput {
     return true;
   }
   bool send(Bytes packet) { return send({&packet, 1}, {}); }
-  void drop(Drop reason) { ++stats_.drops[static_cast<size_t>(reason)]; }
+  void drop(Drop reason) { stats_.drop(reason); }
 
  private:
   PacketDevice& device_;

@@ -1,79 +1,178 @@
 #include "tun2socks/reassembler.h"
 
-#include "lwip/ip.h"
-#include "lwip/ip4_frag.h"
-#include "lwip/ip6_frag.h"
-#include "lwip/pbuf.h"
+#include <algorithm>
+
+#include "tun2socks/ip_writer.h"
 #include "tun2socks/packet_device.h"
 
 namespace tunproxy::tun2socks {
 namespace {
 
-constexpr Duration kTick = std::chrono::milliseconds(IP_TMR_INTERVAL);
-constexpr Duration kMaxAge = std::chrono::seconds(IPV6_REASS_MAXAGE + 1);
-static_assert(IPV6_REASS_MAXAGE >= IP_REASS_MAXAGE);
-
-pbuf* add_v4(pbuf* packet) {
-  return ip4_reass(packet);
-}
-
-/// ip6_reass wants the payload at the fragment header and the rest in lwIP's globals.
-pbuf* add_v6(pbuf* packet, const IpPacket& fragment) {
-  auto* const header = static_cast<ip6_hdr*>(packet->payload);
-  ip_data.current_ip6_header = header;
-  ip_data.current_ip_header_tot_len = static_cast<u16_t>(fragment.fragment_offset);
-  std::memcpy(ip_2_ip6(&ip_data.current_iphdr_src)->addr, &header->src, 16);
-  std::memcpy(ip_2_ip6(&ip_data.current_iphdr_dest)->addr, &header->dest, 16);
-  IP_SET_TYPE_VAL(ip_data.current_iphdr_src, IPADDR_TYPE_V6);
-  IP_SET_TYPE_VAL(ip_data.current_iphdr_dest, IPADDR_TYPE_V6);
-  pbuf_remove_header(packet, fragment.fragment_offset);
-  return ip6_reass(packet);
-}
-
-/// Every fragment but the last carries a multiple of 8 bytes, and some (RFC 8200 §4.5).
-bool length_ok(const IpPacket& fragment) {
-  const size_t at = fragment.fragment_offset;
-  const bool more =
-      fragment.v6 ? (fragment.whole[at + 3] & 1) != 0 : (fragment.whole[6] & 0x20) != 0;
-  const size_t length = fragment.payload().size();
-  return length > 0 && (!more || length % 8 == 0);
-}
+constexpr size_t kLongest = 65535;  // IPv4: header and payload; IPv6: all behind the first 40 bytes
 
 }  // namespace
 
-Reassembler::Reassembler(io::Loop& loop) : loop_(loop), timer_(loop, [this] { on_timer(); }) {}
-
-Reassembler::~Reassembler() {
-  // Lets every datagram expire.
-  for (int i = 0; i <= IPV6_REASS_MAXAGE; ++i) {
-    ip_reass_tmr();
-    ip6_reass_tmr();
-  }
-}
+Reassembler::Reassembler(io::Loop& loop, EngineStats& stats)
+    : loop_(loop), stats_(stats), timer_(loop, [this] { on_timer(); }) {}
 
 ByteVector Reassembler::add(const IpPacket& fragment) {
-  if (!length_ok(fragment)) return {};
-  const auto length = static_cast<u16_t>(fragment.whole.size());
-  pbuf* const copy = pbuf_alloc(PBUF_RAW, length, PBUF_RAM);
-  if (copy == nullptr) return {};
-  std::memcpy(copy->payload, fragment.whole.data(), length);
-  expires_ = loop_.now() + kMaxAge;
-  if (!timer_.active()) timer_.start(kTick);
-  pbuf* const whole = fragment.v6 ? add_v6(copy, fragment) : add_v4(copy);
-  if (whole == nullptr) return {};
-  ByteVector packet(whole->tot_len + PacketSink::kPacketSlack);
-  pbuf_copy_partial(whole, packet.data(), whole->tot_len, 0);
-  packet.resize(whole->tot_len);
-  // lwIP 2.2.1 leaves the IPv6 payload length short by the fragment header.
-  if (fragment.v6) store_be16(&packet[4], static_cast<uint16_t>(whole->tot_len - IP6_HLEN));
-  pbuf_free(whole);
+  const Piece piece = piece_of(fragment);
+  if (!plausible(fragment, piece)) return stats_.drop(Drop::fragment_limit), ByteVector();
+  // Whole by itself (RFC 6946): it must not meet fragments that happen to have its id.
+  if (piece.begin == 0 && !piece.more) return join(header_of(fragment), piece.data);
+  auto partial = find(key_of(fragment));
+  const size_t length = partial->payload.size();
+  if (!insert(*partial, piece)) return give_up(partial), ByteVector();
+  bytes_ += partial->payload.size() - length;
+  if (piece.begin == 0 && partial->header.empty()) partial->header = header_of(fragment);
+  if (partial->complete()) {
+    const size_t limit = kLongest + (fragment.v6 ? kV6HeaderLength : 0);
+    if (partial->header.size() + partial->total > limit) return give_up(partial), ByteVector();
+    ByteVector whole = join(partial->header, partial->payload);
+    forget(partial);
+    return whole;
+  }
+  bound();
+  return {};
+}
+
+Reassembler::Piece Reassembler::piece_of(const IpPacket& fragment) {
+  Piece piece;
+  piece.data = fragment.payload();
+  if (fragment.v6) {
+    const uint16_t field = load_be16(&fragment.whole[fragment.fragment_offset + 2]);
+    piece.begin = field & 0xfff8;
+    piece.more = (field & 1) != 0;
+  } else {
+    const uint16_t field = load_be16(&fragment.whole[6]);
+    piece.begin = size_t{field & 0x1fffU} * 8;
+    piece.more = (field & 0x2000) != 0;
+  }
+  piece.end = piece.begin + piece.data.size();
+  return piece;
+}
+
+/// Every fragment but the last carries a multiple of 8 bytes, and some; none passes the longest
+/// packet.
+bool Reassembler::plausible(const IpPacket& fragment, const Piece& piece) {
+  const size_t header =
+      fragment.v6 ? fragment.fragment_offset - kV6HeaderLength : fragment.header_length;
+  const bool aligned = !piece.more || piece.data.size() % 8 == 0;
+  const bool some = !piece.data.empty() || (piece.begin == 0 && !piece.more);
+  return aligned && some && header + piece.end <= kLongest;
+}
+
+Reassembler::Key Reassembler::key_of(const IpPacket& fragment) {
+  Key key{};
+  const Bytes source = fragment.source();
+  const Bytes destination = fragment.destination();
+  std::copy(source.begin(), source.end(), key.begin());
+  std::copy(destination.begin(), destination.end(), key.begin() + 16);
+  key[36] = fragment.v6 ? 6 : 4;
+  if (fragment.v6) {
+    std::copy_n(&fragment.whole[fragment.fragment_offset + 4], 4, key.begin() + 32);
+  } else {
+    std::copy_n(&fragment.whole[4], 2, key.begin() + 32);
+    key[37] = fragment.protocol;
+  }
+  return key;
+}
+
+std::list<Reassembler::Partial>::iterator Reassembler::find(const Key& key) {
+  const auto found = std::find_if(partials_.begin(), partials_.end(),
+                                  [&](const Partial& partial) { return partial.key == key; });
+  if (found != partials_.end()) return found;
+  if (partials_.size() >= kMaxPackets) give_up(partials_.begin());
+  partials_.push_back({key, loop_.now() + kMaxAge, {}, {}, {}, 0});
+  if (!timer_.active()) timer_.start(kMaxAge);
+  return std::prev(partials_.end());
+}
+
+/// False: it contradicts what came before.
+bool Reassembler::insert(Partial& partial, const Piece& piece) {
+  if (!piece.more) {
+    if (partial.total != 0 && partial.total != piece.end) return false;
+    if (partial.payload.size() > piece.end) return false;
+    partial.total = piece.end;
+  }
+  if (partial.total != 0 && piece.end > partial.total) return false;
+  auto& ranges = partial.ranges;
+  auto next = std::find_if(ranges.begin(), ranges.end(),
+                           [&](const auto& range) { return range.second > piece.begin; });
+  if (next != ranges.end() && next->first < piece.end) {
+    return next->first <= piece.begin && next->second >= piece.end;  // repeated, or overlapping
+  }
+  next = ranges.insert(next, {piece.begin, piece.end});
+  if (const auto behind = std::next(next);
+      behind != ranges.end() && behind->first == next->second) {
+    next->second = behind->second;
+    next = std::prev(ranges.erase(behind));
+  }
+  if (next != ranges.begin() && std::prev(next)->second == next->first) {
+    std::prev(next)->second = next->second;
+    ranges.erase(next);
+  }
+  if (partial.payload.size() < piece.end) partial.payload.resize(piece.end);
+  std::copy(piece.data.begin(), piece.data.end(),
+            partial.payload.begin() + static_cast<ptrdiff_t>(piece.begin));
+  return true;
+}
+
+/// The header of the whole packet, but for its length: without the fragment header or fields.
+ByteVector Reassembler::header_of(const IpPacket& fragment) {
+  const auto begin = fragment.whole.begin();
+  if (!fragment.v6) {
+    ByteVector header(begin, begin + static_cast<ptrdiff_t>(fragment.header_length));
+    store_be16(&header[6], 0);
+    return header;
+  }
+  ByteVector header(begin, begin + static_cast<ptrdiff_t>(fragment.fragment_offset));
+  size_t next_header = 6;
+  for (size_t at = kV6HeaderLength; at < header.size();) {
+    next_header = at;
+    at += 8 * (1 + size_t{header[at + 1]});
+  }
+  header[next_header] = fragment.whole[fragment.fragment_offset];
+  return header;
+}
+
+ByteVector Reassembler::join(Bytes header, Bytes payload) {
+  ByteVector packet;
+  packet.reserve(header.size() + payload.size() + PacketSink::kPacketSlack);
+  append(packet, header);
+  append(packet, payload);
+  const size_t length = packet.size();
+  // What may be read behind a packet shall be bytes that were written.
+  packet.resize(length + PacketSink::kPacketSlack);
+  packet.resize(length);
+  if (packet[0] >> 4 == 6) {
+    store_be16(&packet[4], static_cast<uint16_t>(length - kV6HeaderLength));
+  } else {
+    store_be16(&packet[2], static_cast<uint16_t>(length));
+    put_ip_checksum(MutableBytes(packet).first(header.size()));
+  }
   return packet;
 }
 
+void Reassembler::bound() {
+  while (bytes_ > kMaxBytes) give_up(partials_.begin());
+}
+
+void Reassembler::give_up(std::list<Partial>::iterator partial) {
+  stats_.drop(Drop::fragment_limit);
+  forget(partial);
+}
+
+void Reassembler::forget(std::list<Partial>::iterator partial) {
+  bytes_ -= partial->payload.size();
+  partials_.erase(partial);
+  if (partials_.empty()) timer_.stop();
+}
+
 void Reassembler::on_timer() {
-  ip_reass_tmr();
-  ip6_reass_tmr();
-  if (loop_.now() < expires_) timer_.start(kTick);
+  const Instant now = loop_.now();
+  while (!partials_.empty() && partials_.front().expires <= now) give_up(partials_.begin());
+  if (!partials_.empty()) timer_.start(partials_.front().expires - now);
 }
 
 }  // namespace tunproxy::tun2socks

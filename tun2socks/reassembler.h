@@ -1,22 +1,29 @@
-// Reassembler: puts IP fragments together with lwIP's ip4_reass and ip6_reass, called directly.
+// Reassembler: puts IP fragments together (RFC 791 §3.2, RFC 8200 §4.5). Owned by the Engine.
 #pragma once
+
+#include <array>
+#include <list>
+#include <utility>
+#include <vector>
 
 #include "core/base/bytes.h"
 #include "core/io/loop.h"
 #include "core/io/timer.h"
 #include "tun2socks/ip_packet.h"
-
-struct netif;
+#include "tun2socks/stats.h"
 
 namespace tunproxy::tun2socks {
 
-/// Bounded by lwIP's count of fragments (the oldest datagram goes first) and by its age of 15 and
-/// 60 s. Its timer runs only while fragments may be waiting. lwIP's tables are global: one Stack,
-/// one Reassembler.
+/// Bounded by count, bytes and age; above, the oldest packet goes. Fragments that overlap end their
+/// packet (RFC 5722); repeated ones do not. Its timer runs only while fragments wait.
 class Reassembler {
  public:
-  explicit Reassembler(io::Loop& loop);
-  ~Reassembler();
+  static constexpr size_t kMaxPackets = 64;
+  static constexpr size_t kMaxBytes = size_t{1024} * 1024;
+  static constexpr Duration kMaxAge = 30s;
+
+  /// Counts as Drop::fragment_limit what it gives up.
+  Reassembler(io::Loop& loop, EngineStats& stats);
   Reassembler(const Reassembler&) = delete;
   Reassembler& operator=(const Reassembler&) = delete;
 
@@ -25,11 +32,44 @@ class Reassembler {
   ByteVector add(const IpPacket& fragment);
 
  private:
+  struct Piece {
+    size_t begin = 0;
+    size_t end = 0;
+    bool more = false;
+    Bytes data;
+  };
+  using Key = std::array<uint8_t, 38>;  // source, destination, id, protocol and version
+  struct Partial {
+    Key key;
+    Instant expires;
+    ByteVector header;  // of the first fragment
+    ByteVector payload;
+    std::vector<std::pair<size_t, size_t>> ranges;  // received; sorted, apart from each other
+    size_t total = 0;                               // 0: the last fragment has not come
+
+    bool complete() const {
+      return total != 0 && !header.empty() && ranges.front() == std::pair(size_t{0}, total);
+    }
+  };
+
+  static Key key_of(const IpPacket& fragment);
+  static Piece piece_of(const IpPacket& fragment);
+  static bool plausible(const IpPacket& fragment, const Piece& piece);
+  static bool insert(Partial& partial, const Piece& piece);
+  static ByteVector header_of(const IpPacket& fragment);
+  static ByteVector join(Bytes header, Bytes payload);
+
+  std::list<Partial>::iterator find(const Key& key);
+  void bound();
+  void give_up(std::list<Partial>::iterator partial);
+  void forget(std::list<Partial>::iterator partial);
   void on_timer();
 
   io::Loop& loop_;
+  EngineStats& stats_;
+  std::list<Partial> partials_;  // oldest first
+  size_t bytes_ = 0;
   io::Timer timer_;
-  Instant expires_{};
 };
 
 }  // namespace tunproxy::tun2socks

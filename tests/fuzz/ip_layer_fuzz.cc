@@ -195,7 +195,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   FuzzUpstream upstream;
   tun2socks::EngineOptions options;
   options.memory_cap = 1 << 20;
-  auto engine = tun2socks::Engine::create(loop, device, upstream, &upstream, options);
+  auto engine = tun2socks::Engine::create(loop, device, upstream, &upstream, nullptr, options);
   if (!engine) return 0;
   (*engine)->start([](const Error&) {});
   Bytes input(data + 1, size - 1);

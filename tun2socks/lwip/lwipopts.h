@@ -1,4 +1,4 @@
-/* lwIP as the tunnel uses it: TCP and reassembly only, driven from one event loop. What is not here has
+/* lwIP as the tunnel uses it: TCP only, driven from one event loop. What is not here has
    lwIP's default. Sizes that depend on the device are variables, set before the first connection. */
 #pragma once
 
@@ -11,7 +11,7 @@
 #define LWIP_IPV6 1
 #define LWIP_IPV6_SCOPES 0
 
-/* Everything but TCP is ours. */
+/* Everything but TCP is ours, reassembly too: lwIP counts a packet in 16 bits, which the longest of IPv6 exceed. */
 #define LWIP_ARP 0
 #define LWIP_ETHERNET 0
 #define LWIP_RAW 0
@@ -35,10 +35,8 @@
 
 #define IP_FRAG 0
 #define LWIP_IPV6_FRAG 0
-#define IP_REASSEMBLY 1
-#define LWIP_IPV6_REASS 1
-#define IP_REASS_MAX_PBUFS 128
-#define IPV6_FRAG_COPYHEADER 1
+#define IP_REASSEMBLY 0
+#define LWIP_IPV6_REASS 0
 
 #define MEM_LIBC_MALLOC 1
 #define MEMP_MEM_MALLOC 1

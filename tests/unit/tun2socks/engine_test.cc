@@ -7,7 +7,7 @@ class One : public EngineTest {};
 
 TEST_F(One, SecondEngineIsRefused) {
   MemoryDevice other;
-  const auto second = tun2socks::Engine::create(loop_, other, proxy_, nullptr);
+  const auto second = tun2socks::Engine::create(loop_, other, proxy_, nullptr, nullptr);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, ErrorCode::limit);
   Client app = client();
@@ -36,7 +36,7 @@ TEST_F(One, AfterAnotherIsAsGoodAsTheFirst) {
 
 TEST_F(One, WithoutNamesPort53IsUnreachable) {
   engine_.reset();
-  auto engine = tun2socks::Engine::create(loop_, device_, proxy_, nullptr);
+  auto engine = tun2socks::Engine::create(loop_, device_, proxy_, nullptr, nullptr);
   ASSERT_TRUE(engine);
   (*engine)->start([](const Error&) {});
   Client app = client();

@@ -45,7 +45,7 @@ EngineTest::EngineTest(tun2socks::EngineOptions options, bool offloads)
     : device_(1500, offloads), options_(options) {}
 
 void EngineTest::SetUp() {
-  auto engine = tun2socks::Engine::create(loop_, device_, proxy_, &names_, options_);
+  auto engine = tun2socks::Engine::create(loop_, device_, proxy_, &names_, datagrams(), options_);
   ASSERT_TRUE(engine) << engine.error().message;
   engine_ = std::move(*engine);
   engine_->start([](const Error&) {});

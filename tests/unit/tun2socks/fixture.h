@@ -69,6 +69,9 @@ class EngineTest : public ::testing::Test {
  protected:
   explicit EngineTest(tun2socks::EngineOptions options = {}, bool offloads = false);
   void SetUp() override;
+  void TearDown() override { engine_.reset(); }  // before what a derived class owns
+  /// Carries UDP; nullptr: nobody does.
+  virtual net::DatagramProxy* datagrams() { return nullptr; }
 
   Client client(uint16_t port = 40000, bool v6 = false) const;
   /// Everything that the loop has to do now.

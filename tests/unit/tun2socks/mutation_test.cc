@@ -4,16 +4,18 @@
 #include <random>
 
 #include "tests/unit/tun2socks/fixture.h"
+#include "tests/unit/tun2socks/scripted_datagrams.h"
 
 namespace tunproxy::testing {
 namespace {
 
 class Mutations : public EngineTest {
  protected:
-  Mutations() : EngineTest({.memory_cap = 1 << 20}) {}
+  Mutations() : EngineTest({.memory_cap = 1 << 20, .udp_associations = 4}) {}
+  net::DatagramProxy* datagrams() override { return &datagrams_; }
 
   ByteVector packet_of(const Client& app, uint32_t kind) {
-    switch (kind % 8) {
+    switch (kind % 10) {
       case 0:
         return app.syn({2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7});
       case 1:
@@ -24,6 +26,11 @@ class Mutations : public EngineTest {
         return make_echo(app.self.address, app.server.address, as_bytes("echo"));
       case 4:
         return fragment(app.segment(kAck, std::string(500, 'f')), 256, kind)[kind / 8 % 3];
+      case 5:
+        return make_udp(app.self, app.server, ByteVector(kind % 1400, 'u'));
+      case 6:
+        return fragment(make_udp(app.self, app.server, ByteVector(700, 'u')), 256,
+                        kind / 64 % 8)[kind / 16 % 3];
       default:
         return app.segment(kAck | kPsh, std::string(kind % 1400, 'd'));
     }
@@ -68,6 +75,27 @@ class Mutations : public EngineTest {
     }
   }
 
+  /// Opens associations, or does not, answers their datagrams and closes some.
+  void answer_datagrams() {
+    for (size_t i = 0; i < datagrams_.all.size(); ++i) {
+      auto& association = *datagrams_.all[i];
+      if (association.cancelled || association.destroyed) continue;
+      if (!association.open && random_() % 8 != 0) {
+        datagrams_.open(i);
+      } else if (!association.open) {
+        datagrams_.fail(i);
+        continue;
+      }
+      for (const auto& [to, payload] : association.sent) {
+        association.on_datagram({to.address(), to.port()},
+                                Bytes(payload).first(payload.size() / 2));
+      }
+      association.sent.clear();
+      if (random_() % 64 == 0) datagrams_.lose(i);
+    }
+    if (random_() % 100 == 0) engine_->reset_udp();
+  }
+
   /// Follows the engine's numbers, so that mutated segments land in the windows.
   void follow(Client& app) {
     for (const auto& sent : device_.sent) {
@@ -83,6 +111,7 @@ class Mutations : public EngineTest {
 
   std::mt19937 random_{20261120};
   std::vector<std::unique_ptr<MemoryStream>> far_;
+  ScriptedDatagrams datagrams_;
 };
 
 TEST_F(Mutations, HundredThousandPackets) {
@@ -103,6 +132,7 @@ TEST_F(Mutations, HundredThousandPackets) {
     if (round % 4 == 0) {
       settle();
       answer_proxy();
+      answer_datagrams();
       settle();
     }
     follow(app);
@@ -111,6 +141,9 @@ TEST_F(Mutations, HundredThousandPackets) {
   const auto stats = engine_->stats();
   EXPECT_GT(stats.flows_total, 20U) << "mutations reach established connections";
   EXPECT_GT(stats.dropped(tun2socks::Drop::malformed), 100U);
+  EXPECT_GT(stats.udp_datagrams_up, 100U);
+  EXPECT_GT(stats.udp_datagrams_down, 100U);
+  EXPECT_GT(stats.udp_lost, 0U);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "tests/unit/tun2socks/fixture.h"
+#include "tun2socks/ip_writer.h"
 
 namespace tunproxy::testing {
 namespace {
@@ -68,6 +69,74 @@ TEST_F(Fragments, AreBoundedAndTheLatestWin) {
   expect_echo(data);
   deliver(fragment(packet, 504, 3)[1]);
   EXPECT_TRUE(silent()) << "the oldest were given up";
+}
+
+TEST_F(Fragments, OverlapEndsThePacket) {
+  const Client app = client();
+  auto pieces = fragment(make_echo(app.self.address, app.server.address, pattern(2000)), 800, 9);
+  ASSERT_EQ(pieces.size(), 3U);
+  ByteVector shifted = pieces[1];
+  store_be16(&shifted[6], static_cast<uint16_t>(0x2000 | 99));  // 8 bytes too early
+  tun2socks::put_ip_checksum(MutableBytes(shifted).first(20));
+  deliver(pieces[0]);
+  deliver(shifted);
+  deliver(pieces[1]);
+  deliver(pieces[2]);
+  EXPECT_TRUE(silent());
+  EXPECT_EQ(engine_->stats().dropped(tun2socks::Drop::fragment_limit), 1U);
+}
+
+TEST_F(Fragments, RepeatedOnesDoNoHarm) {
+  const Client app = client();
+  const ByteVector data = pattern(2000);
+  auto pieces = fragment(make_echo(app.self.address, app.server.address, data), 800, 9);
+  for (const size_t i : {1, 0, 1, 0, 2}) deliver(pieces[i]);
+  expect_echo(data);
+}
+
+TEST_F(Fragments, TwoLastOnesMustAgree) {
+  const Client app = client();
+  const auto longer =
+      fragment(make_echo(app.self.address, app.server.address, pattern(2000)), 800, 9);
+  const auto shorter =
+      fragment(make_echo(app.self.address, app.server.address, pattern(1000)), 800, 9);
+  deliver(longer[2]);
+  deliver(shorter[1]);
+  EXPECT_EQ(engine_->stats().dropped(tun2socks::Drop::fragment_limit), 1U);
+}
+
+TEST_F(Fragments, LoneOneIsWhole) {
+  const Client app = client(1, true);
+  const ByteVector data = pattern(100);
+  const auto pieces = fragment(make_echo(app.self.address, app.server.address, data), 800, 9);
+  ASSERT_EQ(pieces.size(), 1U);
+  deliver(pieces[0]);
+  expect_echo(data);
+}
+
+TEST_F(Fragments, ExtensionHeadersStay) {
+  const Client app = client(1, true);
+  const ByteVector data = pattern(1000);
+  for (auto& piece : fragment(make_echo(app.self.address, app.server.address, data), 504, 9)) {
+    // A destination options header in front of the fragment header.
+    const ByteVector options = {44, 0, 1, 4, 0, 0, 0, 0};
+    piece[6] = 60;
+    piece.insert(piece.begin() + 40, options.begin(), options.end());
+    store_be16(&piece[4], static_cast<uint16_t>(piece.size() - 40));
+    deliver(piece);
+  }
+  EXPECT_EQ(engine_->stats().dropped(tun2socks::Drop::malformed), 0U);
+  EXPECT_EQ(engine_->stats().dropped(tun2socks::Drop::fragment_limit), 0U);
+  EXPECT_EQ(engine_->stats().echo_replies, 1U);
+}
+
+TEST_F(Fragments, NothingPassesTheLongestPacket) {
+  const Client app = client();
+  auto pieces = fragment(make_echo(app.self.address, app.server.address, pattern(2000)), 800, 9);
+  store_be16(&pieces[2][6], 8190);
+  tun2socks::put_ip_checksum(MutableBytes(pieces[2]).first(20));
+  deliver(pieces[2]);
+  EXPECT_EQ(engine_->stats().dropped(tun2socks::Drop::fragment_limit), 1U);
 }
 
 }  // namespace
