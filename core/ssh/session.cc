@@ -101,6 +101,11 @@ std::unique_ptr<net::Attempt> Session::connect(const Target& target,
   return std::make_unique<ChannelOpen>(impl_->mux(), target, std::move(done));
 }
 
+std::unique_ptr<net::Attempt> Session::run(std::string command,
+                                           net::Done<std::unique_ptr<net::Stream>> done) {
+  return std::make_unique<ChannelOpen>(impl_->mux(), std::move(command), std::move(done));
+}
+
 std::unique_ptr<net::Attempt> Session::exec(std::string command, net::Done<ExecResult> done) {
   return std::make_unique<Exec>(impl_->mux(), std::move(command), kExecTimeout, std::move(done));
 }

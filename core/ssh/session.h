@@ -40,11 +40,16 @@ class Session final : public net::Proxy {
   /// text.
   std::unique_ptr<net::Attempt> connect(const Target& target,
                                         net::Done<std::unique_ptr<net::Stream>> done) override;
+  /// Runs a command at the server: `done` gets its standard input and output as a stream; what it
+  /// writes to standard error is dropped. The reply of the server is
+  /// not waited for with a bound. Error not_allowed where the server permits no commands.
+  std::unique_ptr<net::Attempt> run(std::string command,
+                                    net::Done<std::unique_ptr<net::Stream>> done);
   /// Runs a command at the server and collects its output. Error not_allowed where it permits none.
   std::unique_ptr<net::Attempt> exec(std::string command, net::Done<ExecResult> done);
 
-  /// Called once when the connection is lost; all channels have failed by then. To destroy the session
-  /// from it, hand it to Loop::retire().
+  /// Called once when the connection is lost; all channels have failed by then. To destroy the
+  /// session from it, hand it to Loop::retire().
   void on_closed(std::function<void(const Error&)> closed);
   const Error* error() const;
 

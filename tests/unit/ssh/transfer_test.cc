@@ -202,6 +202,33 @@ TEST_F(TransferTest, ExecBoundsItsOutputAndDropsStandardError) {
   EXPECT_EQ(noise->output, "end\n");
 }
 
+TEST_F(TransferTest, ARunningCommandIsAStream) {
+  connect_session();
+  std::unique_ptr<net::Stream> command;
+  const auto attempt = session_->run("cat; echo noise >&2; echo end", [&](auto result) {
+    ASSERT_TRUE(result) << result.error().message;
+    command = std::move(*result);
+  });
+  ASSERT_TRUE(run_until([&] { return command != nullptr; }));
+  std::string output;
+  command->on_progress([&] {
+    output += as_text(command->peek());
+    command->consume(command->peek().size());
+  });
+  ASSERT_EQ(command->write(as_bytes("hello ")), 6u);
+  ASSERT_TRUE(run_until([&] { return output == "hello "; }));
+  command->finish();
+  ASSERT_TRUE(run_until([&] { return command->ended(); }));
+  EXPECT_EQ(output, "hello end\n");
+}
+
+TEST_F(TransferTest, NoCommandRunsWhereNoneIsPermitted) {
+  connect_session("MaxSessions 0");
+  std::optional<ErrorCode> outcome;
+  const auto attempt = session_->run("cat", [&](auto result) { outcome = result.error().code; });
+  ASSERT_TRUE(run_until([&] { return outcome.has_value(); }));
+}
+
 TEST_F(TransferTest, ExecWhereNoSessionIsPermitted) {
   connect_session("MaxSessions 0");
   const auto result = exec("echo hello");
