@@ -9,6 +9,7 @@ std::string_view to_string(Drop reason) {
       "syn_limit",     "flow_limit", "memory_limit", "out_of_window",
       "query_limit",   "rate_limit", "device_full",  "association_limit",
       "opening_limit", "too_large"};
+  static_assert(!kNames.back().empty(), "a name for each reason");
   return kNames[static_cast<size_t>(reason)];
 }
 
