@@ -167,6 +167,35 @@ TEST_F(UdpFlow, LongDatagramsComeInFragments) {
   EXPECT_EQ(engine_->stats().dropped(Drop::too_large), 2U);
 }
 
+TEST_F(UdpFlow, FragmentsOfTwoDatagramsDoNotMix) {
+  for (const bool v6 : {false, true}) {
+    const Client from = app(v6);
+    send(from, as_bytes("open"));
+    proxy_udp_.open_all();
+    std::array<ByteVector, 2> ids;
+    for (ByteVector& id : ids) {
+      proxy_udp_.all.back()->on_datagram(from.server, pattern(2000));
+      const ByteVector& first = device_.sent.front().bytes;
+      id.assign(&first[v6 ? 44 : 4], &first[v6 ? 48 : 6]);
+      device_.sent.clear();
+    }
+    EXPECT_NE(ids[0], ids[1]);
+  }
+}
+
+TEST_F(UdpFlow, ChecksumOfZeroIsWrittenAsOnes) {
+  const Client from = app();
+  send(from, as_bytes("open"));
+  proxy_udp_.open_all();
+  const auto checksum_with = [&](const ByteVector& data) {
+    proxy_udp_.all[0]->on_datagram(from.server, data);
+    const SeenPacket packet = received();
+    return ByteVector(packet.payload.begin() + 6, packet.payload.begin() + 8);
+  };
+  const ByteVector balance = checksum_with({0, 0});
+  EXPECT_EQ(checksum_with(balance), (ByteVector{0xff, 0xff}));
+}
+
 TEST_F(UdpFlow, ImpossibleSendersAreDropped) {
   send(app(), as_bytes("open"));
   proxy_udp_.open_all();

@@ -106,6 +106,18 @@ TEST_F(Sharing, TablesAreBoundedAndIdleFlowsGiveTheirPlacesBack) {
   EXPECT_EQ(send(2, 199, "again"), Outcome::taken);
 }
 
+TEST_F(Sharing, OldDestinationsOfAnOwnerAreForgotten) {
+  fill();
+  for (unsigned i = 1; i < 100; ++i) {
+    host_.time += 10s;
+    send(0, i);
+    send(1, 0);
+  }
+  send(2, 200, "guest");
+  send(3, 200, "another");
+  EXPECT_EQ(carrier("guest") + carrier("another"), 1U) << "both owners are shared";
+}
+
 TEST_F(Sharing, GuestsGoWithTheirAssociation) {
   fill();
   send(2, 5, "guest");
