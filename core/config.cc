@@ -31,6 +31,13 @@ Result<void> Config::check() const {
   return {};
 }
 
+Result<UdpCarrier> parse_udp_carrier(std::string_view name) {
+  if (name == "auto") return UdpCarrier::automatic;
+  if (name == "relay") return UdpCarrier::relay;
+  if (name == "none") return UdpCarrier::none;
+  return usage(fmt::format("'{}' carries no UDP: use auto, relay or none", name));
+}
+
 Result<SshServer> parse_ssh_server(std::string_view text, const std::string& default_user,
                                    uint16_t default_port) {
   const size_t at = text.rfind('@');  // a user name may contain one, a host may not

@@ -13,6 +13,15 @@
 
 namespace tunproxy {
 
+/// How datagrams are carried through an SSH server.
+enum class UdpCarrier : uint8_t {
+  automatic,  ///< what the server has, best first
+  relay,      ///< the relay helper
+  none,       ///< not at all: DNS goes over TCP, the rest is unreachable
+};
+/// "auto", "relay", "none".
+Result<UdpCarrier> parse_udp_carrier(std::string_view name);
+
 struct SshServer {
   std::string user;
   Target server;
@@ -42,10 +51,15 @@ struct Config {
   std::optional<Endpoint> socks_listen;  ///< no listener by default
   std::vector<std::string> command;      ///< run in a network of its own; empty: the whole machine
 
-  std::optional<Endpoint>
-      dns;  ///< the resolver to ask through the tunnel; default: the server's own
+  UdpCarrier udp = UdpCarrier::automatic;
+  unsigned udp_associations = 100;  ///< local ports that have a socket at the far end, at most
+  unsigned udp_idle = 120;          ///< seconds after which an unused one is given up
 
-  std::optional<log::Level> log_level;  ///< default: info; warn with a command, whose terminal it is
+  /// The resolver to ask through the tunnel; default: the server's own.
+  std::optional<Endpoint> dns;
+
+  std::optional<log::Level>
+      log_level;         ///< default: info; warn with a command, whose terminal it is
   std::string log_file;  ///< empty: standard error
 
   /// What contradicts itself, as one line that says what to do.

@@ -34,6 +34,8 @@ Tunnel::Tunnel(io::Loop& loop, const Config& config, Platform platform)
 Tunnel::~Tunnel() {
   engine_.reset();
   server_.reset();
+  names_.reset();
+  lane_.reset();
   forwarder_.reset();
   redirect_.reset();
   attempt_.reset();
@@ -49,19 +51,36 @@ void Tunnel::start(net::Done<void> done) {
 
 void Tunnel::start_ssh(net::Done<void> done) {
   credentials_ = std::make_shared<ssh::Credentials>();
+  ssh_ = std::make_unique<ssh::Supervisor>(loop_, ssh_options(platform_.prompter));
+  ssh_->on_state([this](auto state, const Error* error) { ssh_state(state, error); });
+  ssh_->start([this, done = std::move(done)](Result<void> started) {
+    if (started) {
+      resolve_at_server();
+      start_lane();
+    }
+    done(std::move(started));
+  });
+}
+
+ssh::SupervisorOptions Tunnel::ssh_options(ssh::Prompter* prompter) {
   ssh::SupervisorOptions options;
   options.server = config_.ssh->server;
   options.dial.prepare = [prepare = platform_.prepare_socket](int fd) -> Result<void> {
     if (auto alive = io::notice_dead_peer(fd, kDeadAfter); !alive) return alive;
     return prepare ? prepare(fd) : Result<void>();
   };
-  options.make_login = [this] { return make_login(); };
-  ssh_ = std::make_unique<ssh::Supervisor>(loop_, std::move(options));
-  ssh_->on_state([this](auto state, const Error* error) { ssh_state(state, error); });
-  ssh_->start([this, done = std::move(done)](Result<void> started) {
-    if (started) resolve_at_server();
-    done(std::move(started));
-  });
+  options.make_login = [this, prompter] { return make_login(prompter); };
+  return options;
+}
+
+// It logs in with what the user answered for the first connection, and never asks.
+void Tunnel::start_lane() {
+  if (config_.udp == UdpCarrier::none) return;
+  ssh::SupervisorOptions options = ssh_options(nullptr);
+  options.addresses = ssh_->addresses();
+  lane_ = std::make_unique<DatagramLane>(loop_, *ssh_, std::move(options));
+  names_ = std::make_unique<NameLane>(lane_->carrier(), *forwarder_);
+  lane_->start();
 }
 
 void Tunnel::start_socks5(net::Done<void> done) {
@@ -84,6 +103,7 @@ void Tunnel::ssh_state(ssh::Supervisor::State state, const Error* error) {
       break;
     case ssh::Supervisor::State::online:
       log::info("the SSH connection is up");
+      if (lane_) lane_->shared_online();
       break;
     case ssh::Supervisor::State::failed:
       if (failed_ && redirect_ != nullptr) failed_(*error);  // before that, start() reports it
@@ -94,7 +114,7 @@ void Tunnel::ssh_state(ssh::Supervisor::State state, const Error* error) {
   }
 }
 
-Result<std::unique_ptr<ssh::Login>> Tunnel::make_login() const {
+Result<std::unique_ptr<ssh::Login>> Tunnel::make_login(ssh::Prompter* prompter) const {
   ssh::UserLoginOptions options;
   options.host = config_.ssh->server.host();
   options.port = config_.ssh->server.port();
@@ -102,7 +122,7 @@ Result<std::unique_ptr<ssh::Login>> Tunnel::make_login() const {
   options.identity_files = config_.identities;
   options.known_hosts_files = config_.known_hosts;
   if (config_.host_keys) options.host_key_policy = *config_.host_keys;
-  options.prompter = platform_.prompter;
+  options.prompter = prompter;
   options.credentials = credentials_;
   auto login = ssh::UserLogin::create(std::move(options));
   if (!login) return login.error();
@@ -148,8 +168,20 @@ Result<void> Tunnel::serve_socks(const Endpoint& at) {
   return {};
 }
 
+net::DatagramProxy* Tunnel::datagrams() {
+  if (lane_) return &lane_->carrier();
+  return nullptr;
+}
+
 Result<void> Tunnel::serve_packets(tun2socks::PacketDevice& device) {
-  auto engine = tun2socks::Engine::create(loop_, device, *redirect_, forwarder_.get(), nullptr);
+  tun2socks::EngineOptions options;
+  options.udp_associations = config_.udp_associations;
+  options.udp_idle = std::chrono::seconds(config_.udp_idle);
+  // With --dns the resolver is asked over TCP; the relay would ask the server's own.
+  const bool at_server = names_ && !config_.dns;
+  net::NameService* names =
+      at_server ? static_cast<net::NameService*>(names_.get()) : forwarder_.get();
+  auto engine = tun2socks::Engine::create(loop_, device, *redirect_, names, datagrams(), options);
   if (!engine) return engine.error();
   engine_ = std::move(*engine);
   engine_->start([this](const Error& error) {
@@ -164,7 +196,7 @@ std::string Tunnel::summary() const {
                   : fmt::format("SOCKS5 {}", config_.socks5->to_string());
   std::string ways_in;
   if (server_) ways_in += fmt::format("; SOCKS5 listener on {}", server_->local().to_string());
-  if (engine_) ways_in += "; TUN: TCP, DNS (over TCP); other UDP gets port unreachable";
+  if (engine_) ways_in += "; TUN";
   return fmt::format("tunnel up: {}{}", out, ways_in);
 }
 

@@ -9,10 +9,12 @@
 #include <vector>
 
 #include "core/config.h"
+#include "core/datagram_lane.h"
 #include "core/dns/forwarder.h"
 #include "core/dns/redirect.h"
 #include "core/io/loop.h"
 #include "core/io/tcp.h"
+#include "core/name_lane.h"
 #include "core/socks5/client.h"
 #include "core/socks5/server.h"
 #include "core/ssh/auth_credentials.h"
@@ -54,7 +56,10 @@ class Tunnel {
   void start_ssh(net::Done<void> done);
   void start_socks5(net::Done<void> done);
   void ssh_state(ssh::Supervisor::State state, const Error* error);
-  Result<std::unique_ptr<ssh::Login>> make_login() const;
+  void start_lane();
+  ssh::SupervisorOptions ssh_options(ssh::Prompter* prompter);
+  Result<std::unique_ptr<ssh::Login>> make_login(ssh::Prompter* prompter) const;
+  net::DatagramProxy* datagrams();
   void resolve_at_server();
   void resolve_through(std::optional<std::vector<Endpoint>> resolvers);
   net::Proxy& way_out();
@@ -69,6 +74,8 @@ class Tunnel {
   std::unique_ptr<net::Attempt> attempt_;
   std::unique_ptr<dns::Redirect> redirect_;
   std::unique_ptr<dns::Forwarder> forwarder_;
+  std::unique_ptr<DatagramLane> lane_;
+  std::unique_ptr<NameLane> names_;
   std::unique_ptr<socks5::Server> server_;
   std::unique_ptr<tun2socks::Engine> engine_;
 };

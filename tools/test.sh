@@ -10,6 +10,8 @@ quick=false
 [ "$(id -u)" = 0 ] || { echo "tools/test.sh: run it as root: the tests make network namespaces" >&2; exit 1; }
 
 readonly jobs=$(nproc)
+# Lets clones in different folders share what was compiled.
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 step() { printf '\n== %s (%s)\n' "$1" "$(date +%T)"; }
 
 build() {

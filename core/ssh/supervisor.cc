@@ -29,12 +29,14 @@ Duration jittered(Duration pause) {
 
 }  // namespace
 
-// A connect() that came while there was no session.
+// What was asked for while there was no session.
 class Supervisor::Waiting final : public net::Attempt {
  public:
-  Waiting(Supervisor& supervisor, Target target, net::Done<std::unique_ptr<net::Stream>> done)
+  using Start = std::function<std::unique_ptr<net::Attempt>(Session&, StreamDone)>;
+
+  Waiting(Supervisor& supervisor, Start start, StreamDone done)
       : supervisor_(&supervisor),
-        target_(std::move(target)),
+        start_(std::move(start)),
         done_(std::move(done)),
         deadline_(supervisor.loop_, [this] { fail("the tunnel is down"); }) {
     place_ = supervisor.waiting_.insert(supervisor.waiting_.end(), this);
@@ -47,7 +49,7 @@ class Supervisor::Waiting final : public net::Attempt {
 
   void go(Session& session) {
     leave();
-    inner_ = session.connect(target_, [this](Result<std::unique_ptr<net::Stream>> result) {
+    inner_ = start_(session, [this](Result<std::unique_ptr<net::Stream>> result) {
       std::exchange(done_, nullptr)(std::move(result));
     });
   }
@@ -65,8 +67,8 @@ class Supervisor::Waiting final : public net::Attempt {
 
   Supervisor* supervisor_;  // nullptr: not in its list any more
   std::list<Waiting*>::iterator place_;
-  Target target_;
-  net::Done<std::unique_ptr<net::Stream>> done_;
+  Start start_;
+  StreamDone done_;
   std::unique_ptr<net::Attempt> inner_;
   io::Timer deadline_;
 };
@@ -85,7 +87,9 @@ void Supervisor::start(net::Done<void> done) {
   assert(state_ == State::idle);
   started_ = std::move(done);
   set_state(State::connecting, nullptr);
-  look_up();
+  if (options_.addresses.empty()) return look_up();
+  endpoints_ = options_.addresses;
+  pause_.start(0ms);
 }
 
 void Supervisor::look_up() {
@@ -167,11 +171,26 @@ void Supervisor::set_state(State next, const Error* error) {
   if (changed_) changed_(next, error);
 }
 
-std::unique_ptr<net::Attempt> Supervisor::connect(const Target& target,
-                                                  net::Done<std::unique_ptr<net::Stream>> done) {
+std::unique_ptr<net::Attempt> Supervisor::connect(const Target& target, StreamDone done) {
   if (state_ == State::online) return session_->connect(target, std::move(done));
+  return wait_to([target](Session& session,
+                          StreamDone then) { return session.connect(target, std::move(then)); },
+                 std::move(done));
+}
+
+std::unique_ptr<net::Attempt> Supervisor::run(std::string command, StreamDone done) {
+  if (state_ == State::online) return session_->run(std::move(command), std::move(done));
+  return wait_to(
+      [command = std::move(command)](Session& session, StreamDone then) {
+        return session.run(command, std::move(then));
+      },
+      std::move(done));
+}
+
+std::unique_ptr<net::Attempt> Supervisor::wait_to(
+    std::function<std::unique_ptr<net::Attempt>(Session&, StreamDone)> start, StreamDone done) {
   const bool refused = state_ == State::failed || waiting_.size() >= kMaxWaiting;
-  auto waiting = std::make_unique<Waiting>(*this, target, std::move(done));
+  auto waiting = std::make_unique<Waiting>(*this, std::move(start), std::move(done));
   waiting->wait(refused ? 0ms : options_.wait_for_session);
   return waiting;
 }

@@ -19,11 +19,12 @@ namespace tunproxy::ssh {
 
 struct SupervisorOptions {
   Target server;
+  std::vector<Endpoint> addresses;  ///< of the server, if they are known; else they are looked up
   io::DialOptions dial;
   SessionOptions session;
   std::function<Result<std::unique_ptr<Login>>()> make_login;  ///< called for each connection
-  Duration wait_for_session = 10s;                     ///< how long a flow waits for a reconnect
-  Duration first_pause = 500ms;                        ///< before a reconnect; doubles up to:
+  Duration wait_for_session = 10s;  ///< how long a flow waits for a reconnect
+  Duration first_pause = 500ms;     ///< before a reconnect; doubles up to:
   Duration longest_pause = 30s;
 };
 
@@ -33,6 +34,7 @@ struct SupervisorOptions {
 class Supervisor final : public net::Proxy {
  public:
   enum class State : uint8_t { idle, connecting, online, reconnecting, failed };
+  using StreamDone = net::Done<std::unique_ptr<net::Stream>>;
   static constexpr size_t kMaxWaiting = 256;  ///< flows that wait for a session; more are refused
 
   Supervisor(io::Loop& loop, SupervisorOptions options);
@@ -44,11 +46,14 @@ class Supervisor final : public net::Proxy {
   /// Called after each change of state; the error is what ended the last connection, or nullptr.
   void on_state(std::function<void(State, const Error*)> changed) { changed_ = std::move(changed); }
   State state() const { return state_; }
+  /// The server's, once looked up.
+  const std::vector<Endpoint>& addresses() const { return endpoints_; }
 
   /// Through the session, or as soon as there is one again; host_unreachable if that takes too
   /// long.
-  std::unique_ptr<net::Attempt> connect(const Target& target,
-                                        net::Done<std::unique_ptr<net::Stream>> done) override;
+  std::unique_ptr<net::Attempt> connect(const Target& target, StreamDone done) override;
+  /// Session::run in the same way.
+  std::unique_ptr<net::Attempt> run(std::string command, StreamDone done);
   /// Session::exec of the present session. REQUIRES: online
   std::unique_ptr<net::Attempt> exec(std::string command, net::Done<ExecResult> done);
 
@@ -64,6 +69,8 @@ class Supervisor final : public net::Proxy {
   void connection_failed(Error error);
   void retry();
   void release_waiting();
+  std::unique_ptr<net::Attempt> wait_to(
+      std::function<std::unique_ptr<net::Attempt>(Session&, StreamDone)> start, StreamDone done);
 
   io::Loop& loop_;
   SupervisorOptions options_;

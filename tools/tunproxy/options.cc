@@ -27,7 +27,7 @@ constexpr const char* kExitCodes =
 // The options as text, before they are understood.
 struct Words {
   std::string ssh, socks5, socks, dns;
-  std::string host_key_policy, log_level;
+  std::string host_key_policy, log_level, udp;
   unsigned port = Config::kDefaultSshPort;
   unsigned mtu = 1500;
   std::vector<std::string> routes, excludes;
@@ -88,6 +88,22 @@ void declare_ways_in(CLI::App& app, Words& words, Config& config) {
   app.add_option("--socks", words.socks, "Listen for SOCKS5 clients (default: no listener)")
       ->type_name("ADDR:PORT")
       ->group(group);
+  app.add_option("--udp", words.udp,
+                 "Carrier of UDP over SSH: auto, relay (a helper that is run at the server) or none "
+                 "(default: auto)")
+      ->type_name("CARRIER")
+      ->group(group);
+  app.add_option("--udp-associations", config.udp_associations,
+                 "Local ports with UDP through the tunnel at the same time, at most")
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str()
+      ->type_name("N")
+      ->group(group);
+  app.add_option("--udp-idle", config.udp_idle, "Seconds after which an unused one is given up")
+      ->check(CLI::Range(1, 86400))
+      ->capture_default_str()
+      ->type_name("SECONDS")
+      ->group(group);
   app.add_option("--dns", words.dns,
                  "Resolver to ask through the tunnel (default: the server's own; with --socks5 the "
                  "one that each program asks)")
@@ -145,6 +161,8 @@ Result<void> understand_all(const Words& words, const std::string& user, Config&
                  [](const auto& text) { return Endpoint::parse(text); }),
       understand("--dns", words.dns, config.dns,
                  [](const auto& text) { return Endpoint::parse(text, Config::kDnsPort); }),
+      understand("--udp", words.udp, config.udp,
+                 [](const auto& text) { return parse_udp_carrier(text); }),
       understand("--host-key-policy", words.host_key_policy, config.host_keys,
                  [](const auto& text) { return ssh::parse_host_key_policy(text); }),
       understand("--log-level", words.log_level, config.log_level,

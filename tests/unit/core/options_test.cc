@@ -35,7 +35,8 @@ TEST(Options, EverythingArrives) {
       "--ssh you@host --port 2222 --identity a --identity b --known-hosts k --host-key-policy "
       "accept-new --tun t0 --mtu 9000 --route 10.0.0.0/8 --route 2001:db8::/32 --exclude "
       "10.1.0.0/16 "
-      "--socks 127.0.0.1:1080 --dns 192.0.2.53 --log-level debug --log-file f");
+      "--socks 127.0.0.1:1080 --udp none --udp-associations 7 --udp-idle 30 --dns 192.0.2.53 "
+      "--log-level debug --log-file f");
   ASSERT_TRUE(invocation) << invocation.error().message;
   const Config& config = invocation->config;
   EXPECT_EQ(config.ssh->server.to_string(), "host:2222");
@@ -48,6 +49,9 @@ TEST(Options, EverythingArrives) {
   EXPECT_EQ(config.routes[1].to_string(), "2001:db8::/32");
   EXPECT_EQ(config.excluded[0].to_string(), "10.1.0.0/16");
   EXPECT_EQ(config.socks_listen->to_string(), "127.0.0.1:1080");
+  EXPECT_EQ(config.udp, UdpCarrier::none);
+  EXPECT_EQ(config.udp_associations, 7U);
+  EXPECT_EQ(config.udp_idle, 30U);
   EXPECT_EQ(config.dns->to_string(), "192.0.2.53:53");
   EXPECT_EQ(config.log_level, log::Level::debug);
   EXPECT_EQ(config.log_file, "f");
@@ -93,22 +97,27 @@ TEST_P(BadLines, GetOneClearLine) {
 
 INSTANTIATE_TEST_SUITE_P(
     Lines, BadLines,
-    ::testing::Values(
-        BadLine{"", "--ssh"}, BadLine{"--ssh a --socks5 b", "either"}, BadLine{"--ssh", "--ssh"},
-        BadLine{"--nonsense", "--nonsense"}, BadLine{"--ssh a --port 0", "--port"},
-        BadLine{"--ssh a --mtu 100", "--mtu"}, BadLine{"--ssh a --mtu x", "--mtu"},
-        BadLine{"--ssh a --route 10.0.0.1/8", "--route: '10.0.0.1/8'"},
-        BadLine{"--ssh a --exclude z", "--exclude: 'z'"},
-        BadLine{"--ssh a --socks 1080", "--socks"},
-        BadLine{"--ssh a --socks localhost:1080", "numeric"},
-        BadLine{"--ssh a --dns ns.example", "--dns"},
-        BadLine{"--ssh a --host-key-policy no", "--host-key-policy"},
-        BadLine{"--ssh a --log-level loud", "--log-level"}, BadLine{"--ssh a --no-tun", "--socks"},
-        BadLine{"--ssh a --no-tun --socks 127.0.0.1:1 --route 10.0.0.0/8", "--no-tun"},
-        BadLine{"--ssh a --no-tun --socks 127.0.0.1:1 -- ls", "--no-tun"},
-        BadLine{"--ssh a --", "command"}, BadLine{"--socks5 b --identity i", "--ssh"},
-        BadLine{"--ssh a --exclude 10.0.0.0/8 -- ls", "--exclude"},
-        BadLine{"--ssh a stray", "stray"}));
+    ::testing::Values(BadLine{"", "--ssh"}, BadLine{"--ssh a --socks5 b", "either"},
+                      BadLine{"--ssh", "--ssh"}, BadLine{"--nonsense", "--nonsense"},
+                      BadLine{"--ssh a --port 0", "--port"}, BadLine{"--ssh a --mtu 100", "--mtu"},
+                      BadLine{"--ssh a --mtu x", "--mtu"},
+                      BadLine{"--ssh a --route 10.0.0.1/8", "--route: '10.0.0.1/8'"},
+                      BadLine{"--ssh a --exclude z", "--exclude: 'z'"},
+                      BadLine{"--ssh a --socks 1080", "--socks"},
+                      BadLine{"--ssh a --socks localhost:1080", "numeric"},
+                      BadLine{"--ssh a --dns ns.example", "--dns"},
+                      BadLine{"--ssh a --host-key-policy no", "--host-key-policy"},
+                      BadLine{"--ssh a --log-level loud", "--log-level"},
+                      BadLine{"--ssh a --udp pigeon", "--udp"},
+                      BadLine{"--ssh a --udp-associations 0", "--udp-associations"},
+                      BadLine{"--ssh a --udp-associations 101", "--udp-associations"},
+                      BadLine{"--ssh a --no-tun", "--socks"},
+                      BadLine{"--ssh a --no-tun --socks 127.0.0.1:1 --route 10.0.0.0/8",
+                              "--no-tun"},
+                      BadLine{"--ssh a --no-tun --socks 127.0.0.1:1 -- ls", "--no-tun"},
+                      BadLine{"--ssh a --", "command"}, BadLine{"--socks5 b --identity i", "--ssh"},
+                      BadLine{"--ssh a --exclude 10.0.0.0/8 -- ls", "--exclude"},
+                      BadLine{"--ssh a stray", "stray"}));
 
 }  // namespace
 }  // namespace tunproxy::cli

@@ -1,0 +1,34 @@
+// DatagramLane: UDP and DNS on an SSH connection of their own, so that a bulk transfer does not
+// stand in front of a voice packet; on the shared connection where the server grants no second one.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/io/loop.h"
+#include "core/ssh/supervisor.h"
+#include "core/udp/carrier.h"
+
+namespace tunproxy {
+
+class DatagramLane {
+ public:
+  /// `own` makes the second connection; its login must ask nobody. REQUIRES: `shared` outlives it.
+  DatagramLane(io::Loop& loop, ssh::Supervisor& shared, ssh::SupervisorOptions own);
+
+  /// Connects, then looks for a carrier. REQUIRES: the shared connection is online.
+  void start();
+  /// The shared connection is up again.
+  void shared_online();
+  udp::Carrier& carrier() { return carrier_; }
+
+ private:
+  void own_state(ssh::Supervisor::State state, const Error* error);
+  void tell(udp::Carrier::State state);
+
+  ssh::Supervisor& shared_;
+  ssh::Supervisor own_;
+  udp::Carrier carrier_;
+};
+
+}  // namespace tunproxy
