@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <stdexcept>
 
 #include "tests/support/memory_stream.h"
@@ -67,7 +68,10 @@ std::string HelperProcess::errors() const {
 
 std::vector<std::string> helper_command(Kind kind, std::vector<std::string> arguments) {
   std::vector<std::string> command = {RELAY_BINARY, "--stdio"};
-  if (kind == Kind::python) command = {"/usr/bin/python3", "-IBS", RELAY_PROGRAM, "--stdio"};
+  if (kind == Kind::python) {
+    const char* python = std::getenv("TUNPROXY_TEST_PYTHON");
+    command = {python != nullptr ? python : "/usr/bin/python3", "-IBS", RELAY_PROGRAM, "--stdio"};
+  }
   command.insert(command.end(), arguments.begin(), arguments.end());
   return command;
 }

@@ -50,6 +50,7 @@ enum class Kind { cpp, python };
 inline std::string kind_name(const ::testing::TestParamInfo<Kind>& test) {
   return test.param == Kind::cpp ? "cpp" : "python";
 }
+/// TUNPROXY_TEST_PYTHON names another Python than the system's.
 std::vector<std::string> helper_command(Kind kind, std::vector<std::string> arguments = {});
 
 /// Starts a client on the stream and waits; the error if it does not come up.

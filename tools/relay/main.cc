@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <cstdio>
+#include <cstdlib>
 #include <iostream>
 
 #include "core/udp/relay_wire.h"
@@ -50,9 +50,9 @@ int serve(const Options& options) {
   Helper helper(loop, options, STDIN_FILENO, STDOUT_FILENO);
   loop.run();
   if (options.stats) print(helper.counters());
-  if (!helper.complaint()) return 0;
-  std::cerr << "tunproxy-relay: " << *helper.complaint() << '\n';
-  return 1;
+  if (helper.complaint()) std::cerr << "tunproxy-relay: " << *helper.complaint() << '\n';
+  std::cerr.flush();
+  std::_Exit(helper.complaint() ? 1 : 0);  // ~Loop would wait for look-ups that are under way
 }
 
 int run(int argc, char** argv) {

@@ -580,9 +580,10 @@ class Relay:
 
     def give_up(self, error):
         self.out.say(CLOSE, 0, b"\1" + str(error).encode())
-        self.out.flush()
-        sys.stderr.write("tunproxy-relay: %s\n" % error)
-        return 1
+        try:
+            self.out.flush()
+        except OSError:
+            pass
 
 
 def blocks(text):
@@ -630,18 +631,24 @@ def main():
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     except (ValueError, OSError):
         pass
-    status = 0
+    failure = None
     try:
         relay.run()
     except Malformed as error:
-        status = relay.give_up(error)
+        failure = error
+        relay.give_up(error)
     except (BrokenPipeError, ConnectionResetError):
         pass
+    except OSError as error:
+        failure = error
     if relay.options.stats:
         relay.count["dropped"] = relay.out.dropped
         sys.stderr.write(" ".join("%s=%d" % each for each in sorted(relay.count.items())) + "\n")
+    if failure:
+        sys.stderr.write("tunproxy-relay: %s\n" % failure)
     sys.stderr.flush()
-    os._exit(status)
+    # A look-up may still be under way in the thread.
+    os._exit(1 if failure else 0)
 
 
 if __name__ == "__main__":
