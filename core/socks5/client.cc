@@ -7,13 +7,32 @@
 #include <utility>
 
 #include "core/io/resolver.h"
+#include "core/socks5/client_association.h"
 
 namespace tunproxy::socks5 {
+namespace {
+
+// The connection of an association carries nothing: probes keep it open on the way, and find its
+// end.
+constexpr Duration kDeadAfter = 90s;
+
+// In the terms of a flow, a server that is of no use is a host that cannot be reached.
+Error in_flow_terms(Error error) {
+  const bool of_server = error.code == ErrorCode::server_unreachable ||
+                         error.code == ErrorCode::authentication_failed ||
+                         error.code == ErrorCode::protocol;
+  if (of_server) error.code = ErrorCode::host_unreachable;
+  return error;
+}
+
+}  // namespace
 
 // Look-up, connection and negotiation, one after the other.
 class Client::Dial final : public net::Attempt {
  public:
-  Dial(Client& client, std::optional<Request> request, net::Done<std::unique_ptr<net::Stream>> done)
+  using Outcome = Result<ClientAssociation::Agreed>;
+
+  Dial(Client& client, std::optional<Request> request, std::function<void(Outcome)> done)
       : client_(client), request_(std::move(request)), done_(std::move(done)) {
     if (client_.addresses_.empty()) {
       look_up();
@@ -43,23 +62,30 @@ class Client::Dial final : public net::Attempt {
                      });
   }
 
-  void negotiate(std::unique_ptr<net::Stream> stream) {
-    step_ =
-        socks5::negotiate(client_.loop_, std::move(stream), request_, client_.options_.negotiate,
-                          [this](Result<std::unique_ptr<net::Stream>> ready) {
-                            step_.reset();
-                            finish(std::move(ready));
-                          });
+  void negotiate(std::unique_ptr<io::TcpStream> stream) {
+    if (request_ && request_->command == Command::udp_associate) {
+      (void)io::notice_dead_peer(stream->fd(), kDeadAfter);  // does without where the system cannot
+    }
+    local_ = stream->local();
+    server_ = stream->peer();
+    step_ = socks5::negotiate(
+        client_.loop_, std::move(stream), request_, client_.options_.negotiate,
+        [this](Result<Negotiated> ready) {
+          step_.reset();
+          if (!ready) return finish(ready.error());
+          finish(ClientAssociation::Agreed{std::move(ready->stream), std::move(ready->bound),
+                                           local_, server_});
+        });
   }
 
   // Last in every path: the attempt may be destroyed by its Done.
-  void finish(Result<std::unique_ptr<net::Stream>> result) {
-    std::exchange(done_, nullptr)(std::move(result));
-  }
+  void finish(Outcome result) { std::exchange(done_, nullptr)(std::move(result)); }
 
   Client& client_;
   const std::optional<Request> request_;
-  net::Done<std::unique_ptr<net::Stream>> done_;
+  std::function<void(Outcome)> done_;
+  Endpoint local_;
+  Endpoint server_;
   std::unique_ptr<net::Attempt> step_;
 };
 
@@ -69,25 +95,36 @@ Client::Client(io::Loop& loop, Target server, ClientOptions options)
 }
 
 std::unique_ptr<net::Attempt> Client::probe(net::Done<void> done) {
-  return std::make_unique<Dial>(*this, std::nullopt, [this, done = std::move(done)](auto stream) {
-    if (!stream) return done(stream.error());
-    loop_.retire(std::move(*stream));
+  return std::make_unique<Dial>(*this, std::nullopt, [this, done = std::move(done)](auto ready) {
+    if (!ready) return done(ready.error());
+    loop_.retire(std::move(ready->control));
     done({});
   });
 }
 
 std::unique_ptr<net::Attempt> Client::connect(const Target& target,
                                               net::Done<std::unique_ptr<net::Stream>> done) {
-  const auto in_flow_terms = [done = std::move(done)](auto stream) {
-    if (stream) return done(std::move(stream));
-    Error error = stream.error();
-    const bool of_server = error.code == ErrorCode::server_unreachable ||
-                           error.code == ErrorCode::authentication_failed ||
-                           error.code == ErrorCode::protocol;
-    if (of_server) error.code = ErrorCode::host_unreachable;
-    done(std::move(error));
-  };
-  return std::make_unique<Dial>(*this, Request{Command::connect, target}, in_flow_terms);
+  return std::make_unique<Dial>(*this, Request{Command::connect, target},
+                                [done = std::move(done)](auto ready) {
+                                  if (!ready) return done(in_flow_terms(ready.error()));
+                                  done(std::move(ready->control));
+                                });
+}
+
+std::unique_ptr<net::Attempt> Client::associate(
+    net::OnDatagram on_datagram, net::OnAssociationClosed on_closed,
+    net::Done<std::unique_ptr<net::DatagramSession>> done) {
+  // Zeros: the port is not bound yet, and an address translation may make it another.
+  return std::make_unique<Dial>(
+      *this, Request{Command::udp_associate, {}},
+      [this, on_datagram = std::move(on_datagram), on_closed = std::move(on_closed),
+       done = std::move(done)](Dial::Outcome ready) {
+        if (!ready) return done(in_flow_terms(ready.error()));
+        auto session = ClientAssociation::open(loop_, traffic_, std::move(*ready),
+                                               options_.dial.prepare, on_datagram, on_closed);
+        if (!session) return done(in_flow_terms(session.error()));
+        done(std::move(*session));
+      });
 }
 
 void Client::prefer(const Endpoint& address) {

@@ -1,4 +1,4 @@
-// Client: a Proxy that is a SOCKS5 server somewhere else (RFC 1928).
+// Client: a Proxy and a DatagramProxy that is a SOCKS5 server somewhere else (RFC 1928).
 #pragma once
 
 #include <memory>
@@ -9,20 +9,23 @@
 #include "core/base/address.h"
 #include "core/io/loop.h"
 #include "core/io/tcp.h"
+#include "core/net/datagram_proxy.h"
 #include "core/net/proxy.h"
 #include "core/socks5/negotiate.h"
+#include "core/socks5/udp_traffic.h"
 
 namespace tunproxy::socks5 {
 
 struct ClientOptions {
-  io::DialOptions dial;  ///< how the server is reached
+  io::DialOptions dial;  ///< how the server is reached; `prepare` is for the UDP sockets as well
   NegotiateOptions negotiate;
 };
 
-/// One connection to the server for each flow. Lives in one loop thread.
-class Client final : public net::Proxy {
+/// One connection to the server for each flow and each association. Lives in one loop thread.
+class Client final : public net::Proxy, public net::DatagramProxy {
  public:
-  /// REQUIRES: `loop` outlives it; the client outlives its attempts.
+  /// REQUIRES: `loop` outlives it; the client outlives its attempts and
+  /// associations.
   Client(io::Loop& loop, Target server, ClientOptions options = {});
 
   /// Resolves the server's name, connects and greets, so that a program can fail at its start.
@@ -32,6 +35,15 @@ class Client final : public net::Proxy {
   /// A server that cannot be reached or used makes flows fail with host_unreachable.
   std::unique_ptr<net::Attempt> connect(const Target& target,
                                         net::Done<std::unique_ptr<net::Stream>> done) override;
+
+  /// UDP ASSOCIATE. Datagrams go to the server's UDP port and not through the connection, whose end
+  /// is the association's. Error command_not_supported: the server carries no UDP.
+  std::unique_ptr<net::Attempt> associate(
+      net::OnDatagram on_datagram, net::OnAssociationClosed on_closed,
+      net::Done<std::unique_ptr<net::DatagramSession>> done) override;
+
+  /// Of all associations. `wrong_port`, `early` and `refused` are a server's alone.
+  const UdpStats& udp_stats() const { return traffic_.stats; }
 
   /// The server's addresses, the one that answered last in front; empty before the first flow or
   /// probe. Its name is looked up once: later the machine's resolver may be behind the tunnel.
@@ -46,6 +58,7 @@ class Client final : public net::Proxy {
   const Target server_;
   const ClientOptions options_;
   std::vector<Endpoint> addresses_;
+  UdpTraffic traffic_;
 };
 
 }  // namespace tunproxy::socks5

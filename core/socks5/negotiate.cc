@@ -16,7 +16,7 @@ enum class State : uint8_t { choice, status, reply, over };
 class Negotiation final : public net::Attempt {
  public:
   Negotiation(io::Loop& loop, std::unique_ptr<net::Stream> stream, std::optional<Request> request,
-              NegotiateOptions options, net::Done<std::unique_ptr<net::Stream>> done)
+              NegotiateOptions options, net::Done<Negotiated> done)
       : loop_(loop),
         stream_(std::move(stream)),
         request_(std::move(request)),
@@ -112,6 +112,7 @@ class Negotiation final : public net::Attempt {
       return Error{error_for_reply(reply.code),
                    fmt::format("the SOCKS5 server says: {}", reply_text(reply.code))};
     }
+    bound_ = reply.bound;
     state_ = State::over;
     return {};
   }
@@ -156,7 +157,7 @@ class Negotiation final : public net::Attempt {
   void succeed() {
     timer_.stop();
     stream_->on_progress(nullptr);
-    std::exchange(done_, nullptr)(std::move(stream_));
+    std::exchange(done_, nullptr)(Negotiated{std::move(stream_), std::move(bound_)});
   }
 
   static constexpr size_t kMaxMessage = 512;
@@ -165,8 +166,9 @@ class Negotiation final : public net::Attempt {
   std::unique_ptr<net::Stream> stream_;
   const std::optional<Request> request_;
   const NegotiateOptions options_;
-  net::Done<std::unique_ptr<net::Stream>> done_;
+  net::Done<Negotiated> done_;
   State state_ = State::choice;
+  Target bound_;
   ByteVector in_;   // the part of a message that has come so far
   ByteVector out_;  // what the stream has not taken yet
   io::Timer timer_;
@@ -176,7 +178,7 @@ class Negotiation final : public net::Attempt {
 
 std::unique_ptr<net::Attempt> negotiate(io::Loop& loop, std::unique_ptr<net::Stream> stream,
                                         std::optional<Request> request, NegotiateOptions options,
-                                        net::Done<std::unique_ptr<net::Stream>> done) {
+                                        net::Done<Negotiated> done) {
   return std::make_unique<Negotiation>(loop, std::move(stream), std::move(request),
                                        std::move(options), std::move(done));
 }

@@ -18,12 +18,17 @@ struct NegotiateOptions {
   Duration reply_timeout = 30s;            ///< for the outcome of the request
 };
 
+struct Negotiated {
+  std::unique_ptr<net::Stream> stream;
+  Target bound;  ///< of the reply
+};
+
 /// Greets, authenticates if the server asks for it, and makes `request`; without a request it stops
 /// there. `done` gets the stream, whose next byte is the target's, or an Error: the outcome that
 /// the reply names; timed_out without one in time; server_unreachable, authentication_failed or
 /// protocol if it did not come to a request. Takes no byte behind the reply.
 std::unique_ptr<net::Attempt> negotiate(io::Loop& loop, std::unique_ptr<net::Stream> stream,
                                         std::optional<Request> request, NegotiateOptions options,
-                                        net::Done<std::unique_ptr<net::Stream>> done);
+                                        net::Done<Negotiated> done);
 
 }  // namespace tunproxy::socks5

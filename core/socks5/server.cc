@@ -18,7 +18,8 @@ Result<std::unique_ptr<Server>> Server::listen(io::Loop& loop, const Endpoint& a
   auto server = std::make_unique<Server>(loop, proxy, std::move(options));
   auto listener = io::TcpListener::listen(
       loop, at, [self = server.get()](std::unique_ptr<io::TcpStream> client) {
-        self->serve(std::move(client));
+        const ClientPath path{client->local(), client->peer()};
+        self->serve(std::move(client), path);
       });
   if (!listener) return listener.error();
   server->listener_ = std::move(*listener);
@@ -27,14 +28,15 @@ Result<std::unique_ptr<Server>> Server::listen(io::Loop& loop, const Endpoint& a
 
 Server::~Server() = default;
 
-void Server::serve(std::unique_ptr<net::Stream> client) {
+void Server::serve(std::unique_ptr<net::Stream> client, std::optional<ClientPath> path) {
   const size_t count = connections_.size();
   if (count >= options_.max_connections + kMaxRefusals) {
     log::debug("SOCKS: a connection is closed unheard: {} are open", count);
     return loop_.retire(std::move(client));
   }
   const bool refuse = count >= options_.max_connections;
-  auto connection = std::make_unique<ServerConnection>(*this, ++served_, std::move(client), refuse);
+  auto connection = std::make_unique<ServerConnection>(*this, ++served_, std::move(client),
+                                                       std::move(path), refuse);
   ServerConnection* key = connection.get();
   connections_.emplace(key, std::move(connection));
 }

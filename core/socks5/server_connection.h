@@ -2,7 +2,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string_view>
+#include <utility>
 
 #include "core/base/time.h"
 #include "core/io/timer.h"
@@ -10,6 +12,7 @@
 #include "core/net/relay.h"
 #include "core/net/stream.h"
 #include "core/socks5/handshake.h"
+#include "core/socks5/udp_association.h"
 
 namespace tunproxy::socks5 {
 
@@ -17,33 +20,45 @@ class Server;
 
 /// Owned by its Server, in whose loop thread it lives.
 ///
-///   handshake ──► dialing ──► replying ──► relaying ──► over
-///       │            ├────────────┴───────────────────►  ▲
-///       └────────────┴──► refusing ───────────────────► ─┘
+///   handshake ──► dialing ──► replying ──► relaying (CONNECT) ─────────► over
+///       │            │            ├──────► associated (UDP ASSOCIATE) ───► ▲
+///       └────────────┴────────────┴──────────► parting ◄──┘ ──────────────►┘
+///
+/// Parting: there may be a last answer to read, and the client is to close. From all states it gets
+/// to over at once when the client goes away.
 class ServerConnection {
  public:
   /// `refuse`: whatever it asks for is answered with 01.
-  ServerConnection(Server& server, uint64_t id, std::unique_ptr<net::Stream> client, bool refuse);
+  ServerConnection(Server& server, uint64_t id, std::unique_ptr<net::Stream> client,
+                   std::optional<ClientPath> path, bool refuse);
   ~ServerConnection();
   ServerConnection(const ServerConnection&) = delete;
   ServerConnection& operator=(const ServerConnection&) = delete;
 
  private:
-  enum class State : uint8_t { handshake, dialing, replying, relaying, refusing, over };
+  enum class State : uint8_t { handshake, dialing, replying, relaying, associated, parting, over };
   struct Setup;
 
   void look_again();
   void shake_hands();
   void on_request();
   void watch_client();
+  void associate(const Target& claimed);
   void on_dialed(Result<std::unique_ptr<net::Stream>> upstream);
   void reply();
+  void succeed(const Target& bound);
   void start_relay();
+  void start_association();
+  void watch_association();
+  void on_association_end(const Error& error);
+  void release_association();
   void refuse(ErrorCode why, std::string_view reason);
+  void part();
   void linger();
   void on_timeout();
   bool flush();
   void close(std::string_view reason);
+  std::pair<uint64_t, uint64_t> bytes() const;  // up and down
   void set_state(State next);
 
   Server& server_;
@@ -52,8 +67,9 @@ class ServerConnection {
   State state_ = State::handshake;
   const bool refuse_;
   std::unique_ptr<net::Stream> client_;  // the relay's, once there is one
-  std::unique_ptr<Setup> setup_;         // until relaying
+  std::unique_ptr<Setup> setup_;         // while there is neither a flow nor an association
   std::unique_ptr<net::Relay> relay_;
+  std::unique_ptr<UdpAssociation> association_;
 };
 
 }  // namespace tunproxy::socks5

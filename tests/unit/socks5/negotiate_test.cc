@@ -27,11 +27,12 @@ class NegotiateTest : public ::testing::TestWithParam<Manners> {
       pump();
     });
     attempt_ = negotiate(loop_, std::move(near), std::move(request), std::move(options),
-                         [this](Result<std::unique_ptr<net::Stream>> result) {
+                         [this](Result<Negotiated> result) {
                            done_ = true;
                            attempt_.reset();  // allowed from within
                            if (result) {
-                             stream_ = std::move(*result);
+                             stream_ = std::move(result->stream);
+                             bound_ = result->bound;
                            } else {
                              error_ = result.error();
                            }
@@ -62,6 +63,7 @@ class NegotiateTest : public ::testing::TestWithParam<Manners> {
   std::unique_ptr<net::Attempt> attempt_;
   bool done_ = false;
   std::unique_ptr<net::Stream> stream_;
+  Target bound_;
   std::optional<Error> error_;
 };
 
@@ -84,6 +86,7 @@ TEST_P(NegotiateTest, ConnectsAndLeavesTheTargetsBytesAlone) {
   append(reply, as_bytes("welcome"));
   answer(reply);
   ASSERT_TRUE(run_until(loop_, [&] { return stream_ != nullptr; }));
+  EXPECT_EQ(bound_, *Target::parse("[2001:db8::1]:7"));
   std::string got;
   EXPECT_TRUE(run_until(loop_, [&] {
     got += static_cast<MemoryStream&>(*stream_).read_all();
