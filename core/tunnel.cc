@@ -165,12 +165,14 @@ Result<void> Tunnel::serve_socks(const Endpoint& at) {
   auto server = socks5::Server::listen(loop_, at, way_out());
   if (!server) return server.error();
   server_ = std::move(*server);
+  server_->carry_datagrams(datagrams());
   return {};
 }
 
 net::DatagramProxy* Tunnel::datagrams() {
+  if (config_.udp == UdpCarrier::none) return nullptr;
   if (lane_) return &lane_->carrier();
-  return nullptr;
+  return socks5_.get();
 }
 
 Result<void> Tunnel::serve_packets(tun2socks::PacketDevice& device) {
