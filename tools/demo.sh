@@ -67,6 +67,24 @@ echo "Hello from a host that only the SSH server can reach." >"$work/www/index.h
 head -c 100000000 /dev/zero >"$work/www/100MB"
 ip netns exec "$web" python3 -m http.server --directory "$work/www" 80 >"$work/web.log" 2>&1 &
 
+cat >"$work/udp_echo.py" <<'END'
+import socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("", 7))
+while True:
+    datagram, peer = server.recvfrom(65535)
+    server.sendto(datagram.upper(), peer)
+END
+cat >"$work/udp_ask.py" <<'END'
+import socket, sys
+client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+client.settimeout(5)
+client.sendto(b"a datagram, through an ssh account", (sys.argv[1], 7))
+answer, peer = client.recvfrom(65535)
+print("answer from %s:%d: %s" % (*peer, answer.decode()))
+END
+ip netns exec "$web" python3 "$work/udp_echo.py" &
+
 ssh-keygen -q -t ed25519 -N '' -f "$work/host_key"
 ssh-keygen -q -t ed25519 -N '' -f "$work/user_key"
 cp "$work/user_key.pub" "$work/authorized_keys"
@@ -77,6 +95,7 @@ AuthorizedKeysFile $work/authorized_keys
 StrictModes no
 PermitRootLogin yes
 PidFile none
+SetEnv HOME=$work
 END
 ip netns exec "$server" /usr/sbin/sshd -D -f "$work/sshd_config" -E "$work/sshd.log" &
 until_works in_client bash -c 'exec 3<>/dev/tcp/10.213.1.2/22'
@@ -95,6 +114,9 @@ in_client "$tunproxy" "${options[@]}" -- curl -sS http://10.213.2.2/
 show "tunproxy --ssh root@10.213.1.2 -- curl http://10.213.2.2/100MB"
 in_client "$tunproxy" "${options[@]}" -- \
   curl -sS -o /dev/null -w '%{size_download} bytes at %{speed_download} bytes/s\n' http://10.213.2.2/100MB
+
+show "tunproxy --ssh root@10.213.1.2 -- python3 udp_ask.py 10.213.2.2      # UDP: the server needs only python3"
+in_client "$tunproxy" "${options[@]}" -- python3 "$work/udp_ask.py" 10.213.2.2
 
 say "The whole machine (here: the whole client namespace) through the tunnel"
 show "tunproxy --ssh root@10.213.1.2 &"
