@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <stdexcept>
 
 #include "core/udp/relay_bootstrap.h"
 #include "tests/relay/helper_process.h"
@@ -22,7 +23,7 @@ class RelayHelper : public ::testing::TestWithParam<Kind> {
     options.program = std::move(program);
     options.probe_timeout = 15s;  // a machine under load is no failure of the helper
     auto client = start_client(loop_, helper_->stream(loop_), options);
-    ASSERT_TRUE(client) << client.error().message << helper_->errors();
+    if (!client) throw std::runtime_error(client.error().message + helper_->errors());
     client_ = *std::move(client);
   }
   /// Ends the channel; what --stats printed.

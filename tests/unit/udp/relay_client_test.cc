@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <stdexcept>
 #include <utility>
 
 #include "tests/support/memory_stream.h"
@@ -103,12 +104,16 @@ class RelayClientTest : public ::testing::TestWithParam<Manners> {
   bool finish() {
     return run_until(loop_, [this] { return client_ != nullptr || error_; });
   }
+  /// Why it did not start; throws if it did.
+  const Error& failure() {
+    if (!finish() || !error_) throw std::runtime_error("no error came");
+    return *error_;
+  }
   void start(Manners manners = {}, uint32_t max_associations = 256) {
     begin(manners);
-    ASSERT_TRUE(run_until(loop_, [this] { return helper_->count<Hello>() == 1; }));
+    run_until(loop_, [this] { return helper_->count<Hello>() == 1; });
     helper_->greet(max_associations);
-    ASSERT_TRUE(finish());
-    ASSERT_NE(client_, nullptr) << error_->message;
+    if (!finish() || client_ == nullptr) throw std::runtime_error("the client did not start");
     client_->on_closed([this](const Error& error) { closed_ = error; });
   }
   struct Flow {
@@ -136,8 +141,8 @@ class RelayClientTest : public ::testing::TestWithParam<Manners> {
     associate(flow);
     ASSERT_TRUE(run_until(loop_, [&] { return helper_->count<UdpAssociate>() > before; }));
     helper_->say(*helper_->asked<UdpAssociate>(), UdpAssociateOpened{kPeer});
-    ASSERT_TRUE(run_until(loop_, [&] { return flow.settled(); }));
-    ASSERT_NE(flow.session, nullptr);
+    run_until(loop_, [&] { return flow.settled(); });
+    if (flow.session == nullptr) throw std::runtime_error("no association");
   }
   /// Lets everything that is under way arrive.
   void settle() {
@@ -180,24 +185,21 @@ TEST_P(RelayClientTest, SpeaksThroughAnyStream) {
 TEST_F(RelayClientTest, GivesUpOnAFarEndThatSaysNothing) {
   options_.probe_timeout = 50ms;
   begin();
-  ASSERT_TRUE(finish());
-  EXPECT_EQ(error_->code, ErrorCode::timed_out);
+  EXPECT_EQ(failure().code, ErrorCode::timed_out);
 }
 
 TEST_F(RelayClientTest, TellsWhatTheFarEndSaidInstead) {
   begin();
   helper_->print("Hello\n\x1b[1mThis account is currently not available.\n");
   helper_->stream().finish();
-  ASSERT_TRUE(finish());
-  EXPECT_THAT(error_->message, HasSubstr("This account is currently not available."));
+  EXPECT_THAT(failure().message, HasSubstr("This account is currently not available."));
   EXPECT_EQ(error_->message.find('\x1b'), std::string::npos);
 }
 
 TEST_F(RelayClientTest, GivesUpOnAFarEndThatSaysTooMuch) {
   begin({.capacity = 1024 * 1024});
   helper_->print(std::string(kRelayMaxBanner + 1000, 'x'));
-  ASSERT_TRUE(finish());
-  EXPECT_EQ(error_->code, ErrorCode::protocol);
+  EXPECT_EQ(failure().code, ErrorCode::protocol);
 }
 
 TEST_F(RelayClientTest, WantsItsOwnNonceInTheHello) {
@@ -205,8 +207,7 @@ TEST_F(RelayClientTest, WantsItsOwnNonceInTheHello) {
   ASSERT_TRUE(run_until(loop_, [this] { return helper_->count<Hello>() == 1; }));
   helper_->write(relay_magic(helper_->hello.nonce));
   helper_->say(0, Hello{});
-  ASSERT_TRUE(finish());
-  EXPECT_EQ(error_->code, ErrorCode::protocol);
+  EXPECT_EQ(failure().code, ErrorCode::protocol);
 }
 
 TEST_F(RelayClientTest, CanBeGivenUpWhileItStarts) {
