@@ -17,7 +17,7 @@ void clear(ByteVector& bytes, size_t& head) {
 }  // namespace
 
 bool RelayQueue::push(const RelayMessage& message) {
-  return encode(message, control_).has_value();
+  return control_size() < kMaxControl && encode(message, control_).has_value();
 }
 
 void RelayQueue::push_magic(const Hello::Nonce& nonce) {

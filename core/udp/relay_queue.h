@@ -12,10 +12,12 @@
 namespace tunproxy::udp {
 
 /// Real time comes before completeness: datagrams that are too many or too old are dropped, the
-/// oldest first, and counted. Other messages overtake datagrams and are never dropped; their number
-/// is bounded by what asks for them. A message of which a part is out is always completed.
+/// oldest first, and counted. Other messages overtake datagrams and are never dropped: beyond
+/// kMaxControl none is taken. A message of which a part is out is always completed.
 class RelayQueue {
  public:
+  static constexpr size_t kMaxControl = 1024 * 1024;  ///< bytes; more means: nobody reads
+
   struct Limits {
     size_t datagrams = 64;
     size_t bytes = 4 * 1024 * 1024;  ///< of datagrams, with their headers
@@ -24,7 +26,8 @@ class RelayQueue {
 
   explicit RelayQueue(Limits limits) : limits_(limits) {}
 
-  /// False if the message is too long for the protocol: nothing was queued then.
+  /// False if the message is too long for the protocol, or kMaxControl is reached: nothing was
+  /// queued then.
   bool push(const RelayMessage& message);
   void push_magic(const Hello::Nonce& nonce);
   /// The same for a UdpPacket, which may make the oldest one go.

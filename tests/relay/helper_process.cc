@@ -122,7 +122,7 @@ RawClient::RawClient(io::Loop& loop, HelperProcess& helper)
   stream_->on_progress([this] {
     const size_t written = stream_->write(outgoing_);
     outgoing_.erase(outgoing_.begin(), outgoing_.begin() + static_cast<ptrdiff_t>(written));
-    for (Bytes bytes = stream_->peek(); !bytes.empty(); bytes = stream_->peek()) {
+    for (Bytes bytes = stream_->peek(); reads && !bytes.empty(); bytes = stream_->peek()) {
       append(incoming_, bytes);
       stream_->consume(bytes.size());
     }

@@ -103,6 +103,8 @@ class RawClient {
   bool ended();
   void finish() { stream_->finish(); }
 
+  bool reads = true;
+
  private:
   bool read_until(const std::function<bool()>& condition);
 

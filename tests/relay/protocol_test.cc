@@ -183,6 +183,17 @@ TEST_P(RelayProtocol, CarriesNoTcpAndNoUnknownAssociation) {
   expect_alive();
 }
 
+TEST_P(RelayProtocol, GivesUpOnAClientThatNeverReads) {
+  start();
+  ASSERT_TRUE(client_->greet());
+  client_->reads = false;
+  ByteVector pings;
+  for (int i = 0; i < 300000; ++i) append(pings, encoded(udp::Ping{}));
+  client_->write(pings);
+  EXPECT_EQ(helper_->wait(loop_), 1);
+  EXPECT_THAT(helper_->errors(), HasSubstr("does not read"));
+}
+
 TEST_P(RelayProtocol, EndsInTheMiddleOfAMessage) {
   start();
   ASSERT_TRUE(client_->greet());

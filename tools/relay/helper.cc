@@ -225,8 +225,12 @@ bool Helper::denied(const IpAddress& address) const {
 // Towards the client.
 
 void Helper::say(uint32_t id, udp::RelayBody body) {
-  queue_.push({id, std::move(body)});
-  flush_.schedule();
+  if (queue_.push({id, std::move(body)})) {
+    flush_.schedule();
+  } else if (!complaint_) {
+    complaint_ = "the client does not read";
+    end();
+  }
 }
 
 void Helper::flush() {

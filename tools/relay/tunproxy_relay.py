@@ -89,11 +89,15 @@ class Output:
         self.datagrams = collections.deque()
         self.rest = b""
         self.queued = 0
+        self.said = 0
         self.dropped = 0
         self.waiting = False
 
     def say(self, kind, connection, body=b""):
         self.control.append(HEAD.pack(len(body) + 7, kind, 0, connection) + body)
+        self.said += len(body) + 11
+        if self.said > MAX_QUEUED:
+            raise Malformed("the client does not read")
 
     def datagram(self, connection, source, data):
         body = b"\0\0\0" + source + data
@@ -114,7 +118,7 @@ class Output:
                     self.drop()
                 frames = list(self.control)
                 self.control.clear()
-                size = 0
+                self.said = size = 0
                 while self.datagrams and size < 65536:
                     frames.append(self.datagrams.popleft()[1])
                     size += len(frames[-1])
@@ -579,10 +583,10 @@ class Relay:
                     key.data()
 
     def give_up(self, error):
-        self.out.say(CLOSE, 0, b"\1" + str(error).encode())
         try:
+            self.out.say(CLOSE, 0, b"\1" + str(error).encode())
             self.out.flush()
-        except OSError:
+        except (OSError, Malformed):
             pass
 
 

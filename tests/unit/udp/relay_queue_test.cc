@@ -112,6 +112,15 @@ TEST(RelayQueue, RefusesWhatTheProtocolCannotCarry) {
   EXPECT_TRUE(queue.empty());
 }
 
+TEST(RelayQueue, BoundsOtherMessagesToo) {
+  RelayQueue queue({});
+  size_t taken = 0;
+  while (taken < 1000000 && queue.push({0, Ping{}})) ++taken;
+  EXPECT_LE(queue.control_size(), RelayQueue::kMaxControl + 15);
+  queue.consume(queue.front(kStart).size());
+  EXPECT_TRUE(queue.push({0, Ping{}}));
+}
+
 TEST(RelayQueue, MovesManyBytesThroughWithoutGrowing) {
   RelayQueue queue({.datagrams = 64, .bytes = 1024 * 1024});
   const ByteVector payload(30000);
