@@ -80,6 +80,18 @@ def process_table():
         yield int(pid), int(parent), state, head.partition("(")[2]
 
 
+def processes_of(uid):
+    """{pid: name} of the living processes of a user."""
+    found = {}
+    for pid, _, state, name in process_table():
+        try:
+            if state not in "ZX" and os.stat(f"/proc/{pid}").st_uid == uid:
+                found[pid] = name
+        except OSError:
+            continue
+    return found
+
+
 def children_of(parent):
     return [pid for pid, its_parent, _, _ in process_table() if its_parent == parent]
 

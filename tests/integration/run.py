@@ -12,9 +12,11 @@ import scenarios_cli
 import scenarios_flows
 import scenarios_machine
 import scenarios_trouble
+import scenarios_udp
+import scenarios_udp_programs
 import world
 
-MODULES = (scenarios_cli, scenarios_flows, scenarios_trouble, scenarios_machine)
+MODULES = (scenarios_cli, scenarios_flows, scenarios_trouble, scenarios_machine, scenarios_udp, scenarios_udp_programs)
 
 
 def all_scenarios():

@@ -106,7 +106,7 @@ def test_names(world):
 
 
 def test_other_udp_fails_at_once(world):
-    world.machine_tunnel()
+    world.machine_tunnel("--udp", "none")
     script = ("import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(20)\n"
               f"s.connect(('{GOOD}', 443)); s.send(b'x')\n"
               "try: s.recv(1)\nexcept ConnectionRefusedError: print('refused')")

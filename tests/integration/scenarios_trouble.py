@@ -17,7 +17,7 @@ def test_rekey_under_load(world):
     world.traffic("many", GOOD, 100)
 
 
-test_rekey_under_load.world = {"rekey": "1M"}
+test_rekey_under_load.world = {"sshd": ["RekeyLimit 1M"]}
 
 
 def test_server_dies_in_mid_transfer(world):

@@ -28,7 +28,9 @@ from basics import LIMIT, Failure, Program, check, children_of, other_processes,
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TRAFFIC = os.path.join(HERE, "traffic.py")
+UDP_TRAFFIC = os.path.join(HERE, "udp_traffic.py")
 CLIENT, SERVER, TARGET = "client", "server", "target"
+ACCOUNT_UID = 4321
 GOOD, GOOD6 = "203.0.113.1", "2001:db8:77::1"
 SILENT, NO_HOST, NO_NET = "203.0.113.66", "203.0.113.200", "192.0.2.1"
 RESOLV_CONF = "# the machine's own\nnameserver 10.77.1.53\n"
@@ -67,9 +69,11 @@ def inside(namespace, command):
 
 
 class World:
-    def __init__(self, name, rekey=None):
+    def __init__(self, name, sshd=(), ours=None):
+        """`sshd`: more lines of its configuration. `ours`: a tcpdump filter of what may pass beside the usual."""
         self.name = name
-        self.rekey = rekey
+        self.sshd_lines = list(sshd)
+        self.ours = ours
         self.processes = []
         self.programs = []
         self.sshd = None
@@ -159,12 +163,15 @@ class World:
     def _serve(self):
         self.spawn(TARGET, "served", [sys.executable, TRAFFIC, "serve", self.path("served.log")])
         names = [f"--address=/web.test/{GOOD}", f"--address=/web6.test/{GOOD6}", "--local=/test/"]
+        names += [f"--txt-record={name}.test" + f",{'t' * 250}" * texts for name, texts in (("middle", 4), ("big", 12))]
         names += [f"--host-record=many.test,10.9.{n // 250}.{n % 250 + 1}" for n in range(120)]
         self.spawn(SERVER, "dnsmasq", ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
-                                       "--user=root", "--pid-file=", "--bind-interfaces", "--listen-address=10.77.2.1",
+                                       "--user=root", "--pid-file=", "--bind-interfaces",
+                                       "--listen-address=10.77.2.1,127.0.0.1",
                                        "--log-facility=-", *names])
         self.start_sshd()
         only_ours = "tcp port 22 or tcp port 1080 or ip6 proto 0 or (icmp6 and ip6[40] >= 130 and ip6[40] <= 143)"
+        only_ours += f" or ({self.ours})" if self.ours else ""
         self.spawn(CLIENT, "leaks", ["tcpdump", "-Z", "root", "-n", "-l", "--immediate-mode", "-i", "c0",
                                      f"(ip or ip6) and not ({only_ours})"])
         until(lambda: "ready" in self.text("served.log"), "the targets serve")
@@ -176,8 +183,7 @@ class World:
                   f"HostKey {self.path('host_key')}", f"AuthorizedKeysFile {self.path('authorized_keys')}",
                   "StrictModes no", "PermitRootLogin yes", "PasswordAuthentication no", "LogLevel VERBOSE",
                   "KbdInteractiveAuthentication no", "MaxStartups 100", "UseDNS no"]
-        if self.rekey:
-            config.append(f"RekeyLimit {self.rekey}")
+        config += self.sshd_lines
         with open(self.path("sshd_config"), "w", encoding="ascii") as file:
             file.write("\n".join(config) + "\n")
         open(self.path("sshd.err"), "w", encoding="ascii").close()
@@ -186,6 +192,22 @@ class World:
                    + self.path("sshd_config"))
         self.sshd = self.spawn(SERVER, "sshd", ["unshare", "--mount", "--propagation", "private", "sh", "-c", mounted])
         until(lambda: self.text("sshd.err").count("Server listening") == 2, "sshd listens")
+
+    def account(self, shell, files=None):
+        """The account `guest` at the server has this shell, and nothing in its home but `files` (name: text)."""
+        home = self.path("home")
+        shutil.rmtree(home, ignore_errors=True)
+        os.mkdir(home)
+        for name, text in (files or {}).items():
+            with open(os.path.join(home, name), "w", encoding="ascii") as file:
+                file.write(text)
+        sh(f"""
+        chown -R {ACCOUNT_UID}:{ACCOUNT_UID} {home}
+        sed -i /^guest:/d /mnt/server-etc/passwd /mnt/server-etc/shadow
+        echo guest:x:{ACCOUNT_UID}:{ACCOUNT_UID}::{home}:{shell} >> /mnt/server-etc/passwd
+        echo guest:*:19000:0:99999:7::: >> /mnt/server-etc/shadow
+        """)
+        return self.ssh_arguments(user="guest")
 
     def start_socks_server(self):
         config = ("logoutput: stderr\ninternal: 10.77.1.1 port = 1080\nexternal: s1\nclientmethod: none\n"
@@ -304,8 +326,8 @@ class World:
         self.programs.append(program)
         return program
 
-    def ssh_arguments(self, host="10.77.1.1", known_hosts="known_hosts", identity="user_key"):
-        return ["--ssh", f"root@{host}", "--identity", self.path(identity), "--known-hosts", self.path(known_hosts),
+    def ssh_arguments(self, host="10.77.1.1", known_hosts="known_hosts", identity="user_key", user="root"):
+        return ["--ssh", f"{user}@{host}", "--identity", self.path(identity), "--known-hosts", self.path(known_hosts),
                 "--host-key-policy", "strict"]
 
     def machine_tunnel(self, *arguments, way=None):

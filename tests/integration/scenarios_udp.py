@@ -1,0 +1,230 @@
+"""UDP through a stock sshd: what is carried and how, and what happens where nothing can carry it."""
+
+import os
+import shutil
+import signal
+import sys
+
+from basics import processes_of
+from world import ACCOUNT_UID, FORMER, GOOD, GOOD6, TARGET, UDP_TRAFFIC, check, sh, until
+
+OTHER, OTHER6 = "10.77.2.2", "fd77:2::2"  # of the target as well
+SIZES = (0, 1, 1200, 1472, 1473, 9000, 65507)
+CARRIED = "UDP: carried by the relay helper"
+NOT_CARRIED = "UDP: not carried, programs get port unreachable"
+
+
+# -- what the scenarios share
+
+def serve_udp(world):
+    world.spawn(TARGET, "udp_served", [sys.executable, UDP_TRAFFIC, "serve"])
+    until(lambda: "ready" in world.text("udp_served.out"), "the UDP targets serve")
+
+
+def udp(world, *arguments, limit=120):
+    """Runs a verb of udp_traffic.py in the client's namespace; returns what it printed. It must succeed."""
+    code, output = world.run([sys.executable, UDP_TRAFFIC, *map(str, arguments)], limit=limit)
+    check(code == 0, f"udp_traffic {' '.join(map(str, arguments))}: {output}")
+    return output.strip()
+
+
+def udp_tunnel(world, *arguments, way=None):
+    """A tunnel for the whole client namespace, and UDP targets behind it; UDP's fate is settled."""
+    if not world.text("udp_served.out"):
+        serve_udp(world)
+    program = world.machine_tunnel("--log-level", "debug", *arguments, way=way)
+    if "none" not in arguments and "--socks5" not in program.command:
+        until(lambda: CARRIED in program.err() or NOT_CARRIED in program.err(), "a word about UDP", 30)
+    return program
+
+
+def helpers():
+    """The relay helpers of the account at the server: {pid: name}."""
+    return {pid: name for pid, name in processes_of(ACCOUNT_UID).items() if name in ("python3", "tunproxy-relay")}
+
+
+def expect_no_carrier(world, program, why):
+    """Refused at once, the reason is told, names go on."""
+    check(udp(world, "outcome", GOOD) == "ECONNREFUSED", "QUIC falls back at once")
+    check(udp(world, "outcome", GOOD6) == "ECONNREFUSED", "over IPv6 as well")
+    expect_names(world)
+    if why is not None:
+        line = next((each for each in program.err().splitlines() if NOT_CARRIED in each), "")
+        check(any(each in line for each in why), f"none of {why} is told in: {line}\n{program.err()}")
+
+
+def expect_names(world):
+    """A server that keeps silent about its resolver is given up only after a while."""
+    until(lambda: world.run(["dig", "+short", "+tries=3", "web.test"])[1].strip() == GOOD, "names resolve", 60)
+
+
+def expect_shell_works(world, shell, files=None):
+    program = udp_tunnel(world, way=world.account(shell, files))
+    check(CARRIED in program.err(), f"UDP with the shell {shell}: {program.err()}")
+    udp(world, "echo", GOOD, 0, 1200, 9000)
+    expect_names(world)
+    check(program.stop() == 0, program.err())
+    until(lambda: not helpers(), f"the helper of {shell} ends with the tunnel", 20)
+
+
+# -- what is carried
+
+def test_udp_echo(world):
+    """By Python: every size, both families, the true source; nothing on disk, nothing that stays."""
+    program = udp_tunnel(world, way=world.account("/bin/bash"))
+    check(list(helpers().values()) == ["python3"], f"the Python helper runs: {processes_of(ACCOUNT_UID)}")
+    udp(world, "echo", GOOD, *SIZES)
+    udp(world, "echo", GOOD6, *SIZES)
+    written = sh(f"find {world.path('home')} -mindepth 1; find /tmp /var/tmp /dev/shm /run -xdev -uid {ACCOUNT_UID} "
+                 "! -path '/tmp/tunproxy-udp_*' 2>/dev/null || true")  # those are homes
+    check(written == "", f"written at the server: {written}")
+    check(program.stop() == 0, program.err())
+    until(lambda: not processes_of(ACCOUNT_UID), "nothing of the account runs", 20)
+
+
+def test_udp_by_installed_helper(world):
+    """tunproxy-relay, where the account's PATH has it, is used in place of Python."""
+    near = os.path.dirname(FORMER["program"])
+    built = [os.environ.get("TUNPROXY_RELAY", ""), f"{near}/tunproxy-relay", f"{near}/tools/relay/tunproxy-relay"]
+    built = [path for path in built if os.access(path, os.X_OK)]
+    check(built, "no tunproxy-relay: build it, or name it in TUNPROXY_RELAY")
+    way = world.account("/bin/sh")
+    os.makedirs(world.path("home/bin"))
+    shutil.copy(built[0], world.path("home/bin/tunproxy-relay"))
+    program = udp_tunnel(world, way=way)
+    check(list(helpers().values()) == ["tunproxy-relay"], f"the installed helper runs: {processes_of(ACCOUNT_UID)}")
+    udp(world, "echo", GOOD, *SIZES)
+    udp(world, "echo", GOOD6, *SIZES)
+    check(udp(world, "nat", GOOD, OTHER) == "full cone", "NAT")
+    check(udp(world, "ports", GOOD, 200, 200) == "200 of 200", "200 local ports")
+    expect_names(world)
+    check(program.stop() == 0, program.err())
+    until(lambda: not processes_of(ACCOUNT_UID), "nothing of the account runs", 20)
+
+
+def test_udp_nat_is_full_cone(world):
+    udp_tunnel(world)
+    check(udp(world, "nat", GOOD, OTHER) == "full cone", "IPv4")
+    check(udp(world, "nat", GOOD6, OTHER6) == "full cone", "IPv6")
+
+
+def test_udp_pool(world):
+    """More local ports than associations; two ports and one peer; one port and many peers."""
+    udp_tunnel(world)
+    check(udp(world, "ports", GOOD, 2, 1) == "2 of 2", "two local ports to one peer")
+    check(udp(world, "peers", GOOD, 200) == "200 peers", "one local port to many peers")
+    check(udp(world, "ports", GOOD, 200, 200) == "200 of 200", "200 local ports at once, with a pool of 100")
+    check(udp(world, "ports", GOOD6, 200, 200) == "200 of 200", "and at once 200 more")
+
+
+def test_udp_in_command(world):
+    serve_udp(world)
+    sizes = [str(size) for size in SIZES]
+    for host in (GOOD, GOOD6):
+        program = world.tunproxy(*world.ssh_arguments(), "--", sys.executable, UDP_TRAFFIC, "echo", host, *sizes)
+        check(program.wait() == 0 and program.output() == "echoed\n", program.err())
+
+
+# -- every kind of account
+
+def test_udp_login_shells(world):
+    for shell in ("/bin/dash", "/bin/zsh", "/usr/bin/fish"):
+        expect_shell_works(world, shell)
+
+
+def test_udp_csh(world):
+    for shell in ("/bin/csh", "/bin/tcsh"):
+        expect_shell_works(world, shell, {".cshrc": "echo 'welcome; to \"the\" server'\n"})
+
+
+def test_udp_noisy_account(world):
+    noise = "echo Welcome; echo tunproxy-relay 00; printf '\\000\\001\\377junk without an end'; echo warning >&2\n"
+    expect_shell_works(world, "/bin/bash", {".bashrc": noise, ".profile": noise})
+
+
+# -- where nothing can be run
+
+def test_udp_nologin(world):
+    program = udp_tunnel(world, way=world.account("/usr/sbin/nologin"))
+    expect_no_carrier(world, program, ["This account is currently not available"])
+
+
+def test_udp_no_sessions(world):
+    program = udp_tunnel(world)
+    expect_no_carrier(world, program, ["open failed"])
+
+
+test_udp_no_sessions.world = {"sshd": ["MaxSessions 0"]}
+
+
+def test_udp_babbling_command(world):
+    """A ForceCommand that prints junk for ever is no helper."""
+    program = udp_tunnel(world)
+    expect_no_carrier(world, program, ["relay", "junk"])
+
+
+test_udp_babbling_command.world = {"sshd": ["ForceCommand while :; do echo junk $RANDOM; done"]}
+
+
+def test_udp_silent_command(world):
+    program = udp_tunnel(world)
+    expect_no_carrier(world, program, ["did not start in time"])
+
+
+test_udp_silent_command.world = {"sshd": ["ForceCommand sleep 1000"]}
+
+
+def test_udp_sftp_only(world):
+    program = udp_tunnel(world)
+    expect_no_carrier(world, program, ["This service allows sftp connections only"])
+
+
+test_udp_sftp_only.world = {"sshd": ["Subsystem sftp internal-sftp", "ForceCommand internal-sftp"]}
+
+
+def test_udp_switched_off(world):
+    program = udp_tunnel(world, "--udp", "none", way=world.account("/bin/bash"))
+    expect_no_carrier(world, program, None)
+    check(not helpers(), f"nothing is run at the server: {helpers()}")
+
+
+# -- what goes wrong in the middle
+
+def start_talk(world):
+    return world.spawn("client", "talk", [sys.executable, UDP_TRAFFIC, "talk", GOOD])
+
+
+def expect_talk_goes_on(world, what):
+    had = world.text("talk.out").count("\n")
+    until(lambda: world.text("talk.out").count("\n") >= had + 10, f"{what}:\n{world.text('talk.err')}", 60)
+
+
+def test_udp_helper_killed(world):
+    """The same local port talks on when a new helper runs."""
+    udp_tunnel(world, way=world.account("/bin/bash"))
+    talk = start_talk(world)
+    expect_talk_goes_on(world, "UDP works")
+    for _ in range(2):
+        victims = helpers()
+        check(victims, "a helper runs")
+        for pid in victims:
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: helpers() and not set(helpers()) & set(victims), "a new helper", 30)
+        expect_talk_goes_on(world, "UDP works again")
+    talk.kill()
+    talk.wait()  # before the tunnel goes
+    expect_names(world)
+
+
+def test_udp_after_reconnect(world):
+    udp_tunnel(world, way=world.account("/bin/bash"))
+    talk = start_talk(world)
+    expect_talk_goes_on(world, "UDP works")
+    world.kill_sshd()
+    until(lambda: not helpers(), "the helper ends with its connection", 30)
+    world.start_sshd()
+    until(helpers, "a new helper", 60)
+    expect_talk_goes_on(world, "UDP works again")
+    talk.kill()
+    talk.wait()
+    expect_names(world)
