@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include "core/dns/fake_table.h"
+
 namespace tunproxy {
 namespace {
 
@@ -25,10 +27,32 @@ Result<void> Config::check() const {
   if (!tun && !(tun_name.empty() && routes.empty() && excluded.empty())) {
     return usage("--tun, --route and --exclude contradict --no-tun");
   }
+  if (!tun && dns.fake) {
+    return usage("--dns fake answers programs through the TUN: it contradicts --no-tun");
+  }
   if (!command.empty() && !excluded.empty()) {
     return usage("--exclude does not go with -- COMMAND: its network has no other way out");
   }
   return {};
+}
+
+std::vector<Cidr> Config::tunnelled() const {
+  std::vector<Cidr> blocks = routes;
+  if (dns.fake && !routes.empty()) {
+    const std::vector<Cidr>& fake = dns::FakeTable::blocks();
+    blocks.insert(blocks.end(), fake.begin(), fake.end());
+  }
+  return blocks;
+}
+
+Result<Names> parse_names(std::string_view text) {
+  if (text == "server") return Names{};
+  if (text == "fake") return Names{std::nullopt, true};
+  const Result<Endpoint> resolver = Endpoint::parse(text, Config::kDnsPort);
+  if (!resolver) {
+    return usage(fmt::format("'{}' is neither server, fake nor ADDR[:PORT]", text));
+  }
+  return Names{*resolver, false};
 }
 
 Result<UdpCarrier> parse_udp_carrier(std::string_view name) {

@@ -22,6 +22,14 @@ enum class UdpCarrier : uint8_t {
 /// "auto", "relay", "none".
 Result<UdpCarrier> parse_udp_carrier(std::string_view name);
 
+/// Where names are resolved.
+struct Names {
+  std::optional<Endpoint> resolver;  ///< asked through the tunnel; default: the server's own
+  bool fake = false;  ///< addresses of our own stand for names, which the far end resolves
+};
+/// "server", "fake" or "ADDR[:PORT]".
+Result<Names> parse_names(std::string_view text);
+
 struct SshServer {
   std::string user;
   Target server;
@@ -55,12 +63,14 @@ struct Config {
   unsigned udp_associations = 100;  ///< local ports that have a socket at the far end, at most
   unsigned udp_idle = 120;          ///< seconds after which an unused one is given up
 
-  /// The resolver to ask through the tunnel; default: the server's own.
-  std::optional<Endpoint> dns;
+  Names dns;
 
   std::optional<log::Level>
       log_level;         ///< default: info; warn with a command, whose terminal it is
   std::string log_file;  ///< empty: standard error
+
+  /// `routes`, and where some are given also the blocks of the fake addresses, if there are any.
+  std::vector<Cidr> tunnelled() const;
 
   /// What contradicts itself, as one line that says what to do.
   Result<void> check() const;

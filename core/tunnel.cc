@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <random>
 #include <utility>
 
 #include "core/base/log.h"
@@ -34,6 +35,8 @@ Tunnel::Tunnel(io::Loop& loop, const Config& config, Platform platform)
 Tunnel::~Tunnel() {
   engine_.reset();
   server_.reset();
+  fake_names_.reset();
+  fake_datagrams_.reset();
   names_.reset();
   lane_.reset();
   forwarder_.reset();
@@ -90,7 +93,8 @@ void Tunnel::start_socks5(net::Done<void> done) {
   attempt_ = socks5_->probe([this, done = std::move(done)](Result<void> probed) {
     if (!probed) return done(probed.error());
     // Without --dns the resolver that a program asks is the one that is asked through the proxy.
-    resolve_through(config_.dns ? std::vector<Endpoint>{*config_.dns} : std::vector<Endpoint>{});
+    resolve_through(config_.dns.resolver ? std::vector<Endpoint>{*config_.dns.resolver}
+                                         : std::vector<Endpoint>{});
     done({});
   });
 }
@@ -131,7 +135,7 @@ Result<std::unique_ptr<ssh::Login>> Tunnel::make_login(ssh::Prompter* prompter) 
 
 // Queries that come before the server's resolver is known wait for it.
 void Tunnel::resolve_at_server() {
-  if (config_.dns) return resolve_through(std::vector<Endpoint>{*config_.dns});
+  if (config_.dns.resolver) return resolve_through(std::vector<Endpoint>{*config_.dns.resolver});
   resolve_through(std::nullopt);
   if (!config_.tun) return;
   attempt_ = ssh_->exec(kReadResolvConf, [this](Result<ssh::ExecResult> result) {
@@ -145,14 +149,19 @@ void Tunnel::resolve_at_server() {
           result ? "no nameserver in its resolv.conf" : result.error().message);
       found = usual_resolvers();
     }
-    log::info("names are resolved at the server, by {}", list(found));
+    log::info("names are resolved at the server, by {}{}", list(found),
+              config_.dns.fake ? "; hosts by whoever connects to them there" : "");
     redirect_->set_resolvers(found);
     forwarder_->set_resolvers(std::move(found));
   });
 }
 
 void Tunnel::resolve_through(std::optional<std::vector<Endpoint>> resolvers) {
-  redirect_ = std::make_unique<dns::Redirect>(loop_, way_out(), resolvers);
+  if (config_.dns.fake) {
+    fake_table_ = std::make_unique<dns::FakeTable>(std::random_device{}());
+    fake_redirect_ = std::make_unique<dns::FakeRedirect>(loop_, *fake_table_, way_out());
+  }
+  redirect_ = std::make_unique<dns::Redirect>(loop_, way_out_by_name(), resolvers);
   forwarder_ = std::make_unique<dns::Forwarder>(loop_, way_out(), std::move(resolvers));
 }
 
@@ -161,8 +170,13 @@ net::Proxy& Tunnel::way_out() {
   return *socks5_;
 }
 
+net::Proxy& Tunnel::way_out_by_name() {
+  if (fake_redirect_) return *fake_redirect_;
+  return way_out();
+}
+
 Result<void> Tunnel::serve_socks(const Endpoint& at) {
-  auto server = socks5::Server::listen(loop_, at, way_out());
+  auto server = socks5::Server::listen(loop_, at, way_out_by_name());
   if (!server) return server.error();
   server_ = std::move(*server);
   server_->carry_datagrams(datagrams());
@@ -171,19 +185,30 @@ Result<void> Tunnel::serve_socks(const Endpoint& at) {
 
 net::DatagramProxy* Tunnel::datagrams() {
   if (config_.udp == UdpCarrier::none) return nullptr;
-  if (lane_) return &lane_->carrier();
-  return socks5_.get();
+  net::DatagramProxy* carrier = socks5_.get();
+  if (lane_) carrier = &lane_->carrier();
+  if (!fake_table_) return carrier;
+  if (!fake_datagrams_) {
+    fake_datagrams_ = std::make_unique<dns::FakeDatagrams>(loop_, *fake_table_, *carrier);
+  }
+  return fake_datagrams_.get();
+}
+
+net::NameService& Tunnel::names() {
+  // Another resolver than the server's is asked over TCP; the relay would ask the server's own.
+  net::NameService* resolver = forwarder_.get();
+  if (names_ && !config_.dns.resolver) resolver = names_.get();
+  if (!fake_table_) return *resolver;
+  if (!fake_names_) fake_names_ = std::make_unique<dns::FakeNames>(loop_, *fake_table_, *resolver);
+  return *fake_names_;
 }
 
 Result<void> Tunnel::serve_packets(tun2socks::PacketDevice& device) {
   tun2socks::EngineOptions options;
   options.udp_associations = config_.udp_associations;
   options.udp_idle = std::chrono::seconds(config_.udp_idle);
-  // With --dns the resolver is asked over TCP; the relay would ask the server's own.
-  const bool at_server = names_ && !config_.dns;
-  net::NameService* names =
-      at_server ? static_cast<net::NameService*>(names_.get()) : forwarder_.get();
-  auto engine = tun2socks::Engine::create(loop_, device, *redirect_, names, datagrams(), options);
+  auto engine =
+      tun2socks::Engine::create(loop_, device, *redirect_, &names(), datagrams(), options);
   if (!engine) return engine.error();
   engine_ = std::move(*engine);
   engine_->start([this](const Error& error) {

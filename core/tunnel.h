@@ -10,6 +10,9 @@
 
 #include "core/config.h"
 #include "core/datagram_lane.h"
+#include "core/dns/fake_names.h"
+#include "core/dns/fake_redirect.h"
+#include "core/dns/fake_table.h"
 #include "core/dns/forwarder.h"
 #include "core/dns/redirect.h"
 #include "core/io/loop.h"
@@ -63,6 +66,8 @@ class Tunnel {
   void resolve_at_server();
   void resolve_through(std::optional<std::vector<Endpoint>> resolvers);
   net::Proxy& way_out();
+  net::Proxy& way_out_by_name();
+  net::NameService& names();
 
   io::Loop& loop_;
   const Config config_;
@@ -72,6 +77,10 @@ class Tunnel {
   std::unique_ptr<ssh::Supervisor> ssh_;
   std::unique_ptr<socks5::Client> socks5_;
   std::unique_ptr<net::Attempt> attempt_;
+  std::unique_ptr<dns::FakeTable> fake_table_;  // this and what follows from it: --dns fake
+  std::unique_ptr<dns::FakeRedirect> fake_redirect_;
+  std::unique_ptr<dns::FakeDatagrams> fake_datagrams_;
+  std::unique_ptr<dns::FakeNames> fake_names_;
   std::unique_ptr<dns::Redirect> redirect_;
   std::unique_ptr<dns::Forwarder> forwarder_;
   std::unique_ptr<DatagramLane> lane_;

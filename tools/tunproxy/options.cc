@@ -88,9 +88,10 @@ void declare_ways_in(CLI::App& app, Words& words, Config& config) {
   app.add_option("--socks", words.socks, "Listen for SOCKS5 clients (default: no listener)")
       ->type_name("ADDR:PORT")
       ->group(group);
-  app.add_option("--udp", words.udp,
-                 "Carrier of UDP over SSH: auto, relay (a helper that is run at the server) or none "
-                 "(default: auto)")
+  app.add_option(
+         "--udp", words.udp,
+         "Carrier of UDP over SSH: auto, relay (a helper that is run at the server) or none "
+         "(default: auto)")
       ->type_name("CARRIER")
       ->group(group);
   app.add_option("--udp-associations", config.udp_associations,
@@ -105,9 +106,11 @@ void declare_ways_in(CLI::App& app, Words& words, Config& config) {
       ->type_name("SECONDS")
       ->group(group);
   app.add_option("--dns", words.dns,
-                 "Resolver to ask through the tunnel (default: the server's own; with --socks5 the "
-                 "one that each program asks)")
-      ->type_name("ADDR[:PORT]")
+                 "Who resolves names: server (its own resolver; with --socks5 the one that each "
+                 "program asks), ADDR[:PORT] (that one, through the tunnel) or fake (private "
+                 "addresses stand for names, which the far end resolves on connecting) (default: "
+                 "server)")
+      ->type_name("WHO")
       ->group(group);
 }
 
@@ -160,7 +163,7 @@ Result<void> understand_all(const Words& words, const std::string& user, Config&
       understand("--socks", words.socks, config.socks_listen,
                  [](const auto& text) { return Endpoint::parse(text); }),
       understand("--dns", words.dns, config.dns,
-                 [](const auto& text) { return Endpoint::parse(text, Config::kDnsPort); }),
+                 [](const auto& text) { return parse_names(text); }),
       understand("--udp", words.udp, config.udp,
                  [](const auto& text) { return parse_udp_carrier(text); }),
       understand("--host-key-policy", words.host_key_policy, config.host_keys,

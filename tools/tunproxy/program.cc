@@ -53,7 +53,7 @@ Result<void> Program::reserve() {
     return {};
   }
   auto host = linux_host::HostNetwork::reserve(
-      {config_.tun_name, config_.mtu, config_.routes, config_.excluded});
+      {config_.tun_name, config_.mtu, config_.tunnelled(), config_.excluded});
   if (!host) return host.error();
   host_ = std::move(*host);
   for (const std::string& line : host_->leftovers().restored) {

@@ -28,6 +28,35 @@ TEST(Options, DefaultsAreTheDocumentedOnes) {
   EXPECT_FALSE(config.socks_listen);
   EXPECT_FALSE(config.host_keys);
   EXPECT_TRUE(config.routes.empty());
+  EXPECT_FALSE(config.dns.resolver);
+  EXPECT_FALSE(config.dns.fake);
+}
+
+TEST(Options, NamesAreResolvedByWhomTheUserSays) {
+  const auto server = parse_line("--ssh host --dns server");
+  ASSERT_TRUE(server);
+  EXPECT_FALSE(server->config.dns.resolver);
+  EXPECT_FALSE(server->config.dns.fake);
+  const auto fake = parse_line("--ssh host --dns fake");
+  ASSERT_TRUE(fake);
+  EXPECT_FALSE(fake->config.dns.resolver);
+  EXPECT_TRUE(fake->config.dns.fake);
+  EXPECT_EQ(parse_line("--ssh host --dns [2001:db8::53]:5353")->config.dns.resolver->to_string(),
+            "[2001:db8::53]:5353");
+}
+
+TEST(Options, FakeAddressesGoThroughTheTunnelWhateverTheRoutes) {
+  const auto blocks = [](const std::string& line) {
+    std::vector<std::string> texts;
+    for (const Cidr& block : parse_line(line)->config.tunnelled()) {
+      texts.push_back(block.to_string());
+    }
+    return texts;
+  };
+  EXPECT_TRUE(blocks("--ssh host --dns fake").empty());  // everything
+  EXPECT_EQ(blocks("--ssh host --route 10.0.0.0/8"), std::vector<std::string>{"10.0.0.0/8"});
+  EXPECT_EQ(blocks("--ssh host --dns fake --route 10.0.0.0/8"),
+            (std::vector<std::string>{"10.0.0.0/8", "198.19.0.0/16", "fd74:756e:666b::/64"}));
 }
 
 TEST(Options, EverythingArrives) {
@@ -52,7 +81,8 @@ TEST(Options, EverythingArrives) {
   EXPECT_EQ(config.udp, UdpCarrier::none);
   EXPECT_EQ(config.udp_associations, 7U);
   EXPECT_EQ(config.udp_idle, 30U);
-  EXPECT_EQ(config.dns->to_string(), "192.0.2.53:53");
+  EXPECT_EQ(config.dns.resolver->to_string(), "192.0.2.53:53");
+  EXPECT_FALSE(config.dns.fake);
   EXPECT_EQ(config.log_level, log::Level::debug);
   EXPECT_EQ(config.log_file, "f");
 }
@@ -105,7 +135,8 @@ INSTANTIATE_TEST_SUITE_P(
                       BadLine{"--ssh a --exclude z", "--exclude: 'z'"},
                       BadLine{"--ssh a --socks 1080", "--socks"},
                       BadLine{"--ssh a --socks localhost:1080", "numeric"},
-                      BadLine{"--ssh a --dns ns.example", "--dns"},
+                      BadLine{"--ssh a --dns ns.example", "--dns: 'ns.example'"},
+                      BadLine{"--ssh a --dns fake --no-tun --socks 127.0.0.1:1", "--dns fake"},
                       BadLine{"--ssh a --host-key-policy no", "--host-key-policy"},
                       BadLine{"--ssh a --log-level loud", "--log-level"},
                       BadLine{"--ssh a --udp pigeon", "--udp"},
