@@ -20,6 +20,9 @@ Result<void> Config::check() const {
   if (!ssh && !(identities.empty() && known_hosts.empty() && !host_keys)) {
     return usage("--identity, --known-hosts and --host-key-policy need --ssh");
   }
+  if (udpgw && !(ssh && (udp == UdpCarrier::automatic || udp == UdpCarrier::udpgw))) {
+    return usage("--udpgw needs --ssh, and --udp auto or udpgw");
+  }
   if (!tun && !command.empty()) return usage("-- COMMAND needs the TUN: leave --no-tun out");
   if (!tun && !socks_listen) {
     return usage("--no-tun leaves nothing to do: add --socks ADDR:PORT");
@@ -58,8 +61,9 @@ Result<Names> parse_names(std::string_view text) {
 Result<UdpCarrier> parse_udp_carrier(std::string_view name) {
   if (name == "auto") return UdpCarrier::automatic;
   if (name == "relay") return UdpCarrier::relay;
+  if (name == "udpgw") return UdpCarrier::udpgw;
   if (name == "none") return UdpCarrier::none;
-  return usage(fmt::format("'{}' carries no UDP: use auto, relay or none", name));
+  return usage(fmt::format("'{}' carries no UDP: use auto, relay, udpgw or none", name));
 }
 
 Result<SshServer> parse_ssh_server(std::string_view text, const std::string& default_user,

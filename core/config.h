@@ -17,9 +17,10 @@ namespace tunproxy {
 enum class UdpCarrier : uint8_t {
   automatic,  ///< what the server has, best first
   relay,      ///< the relay helper
+  udpgw,      ///< a badvpn udpgw that listens at the server
   none,       ///< not at all: DNS goes over TCP, the rest is unreachable
 };
-/// "auto", "relay", "none".
+/// "auto", "relay", "udpgw", "none".
 Result<UdpCarrier> parse_udp_carrier(std::string_view name);
 
 /// Where names are resolved.
@@ -38,6 +39,7 @@ struct SshServer {
 struct Config {
   static constexpr uint16_t kDefaultSshPort = 22;
   static constexpr uint16_t kDefaultSocksPort = 1080;
+  static constexpr uint16_t kDefaultUdpgwPort = 7300;
   static constexpr uint16_t kDnsPort = 53;
   static constexpr unsigned kSmallestMtu = 1280;  // IPv6 demands it (RFC 8200 §5)
   static constexpr unsigned kLargestMtu = 65535;
@@ -60,6 +62,7 @@ struct Config {
   std::vector<std::string> command;      ///< run in a network of its own; empty: the whole machine
 
   UdpCarrier udp = UdpCarrier::automatic;
+  std::optional<Target> udpgw;      ///< as the server sees it; default: its 127.0.0.1:7300
   unsigned udp_associations = 100;  ///< local ports that have a socket at the far end, at most
   unsigned udp_idle = 120;          ///< seconds after which an unused one is given up
 

@@ -5,16 +5,24 @@
 #include <memory>
 #include <string>
 
+#include "core/config.h"
 #include "core/io/loop.h"
 #include "core/ssh/supervisor.h"
 #include "core/udp/carrier.h"
 
 namespace tunproxy {
 
+/// What `config` says of carriers.
+udp::CarrierOptions carrier_options(const Config& config);
+/// What the carrier does now, in one line for people: which it is, the kind of its NAT, who
+/// resolves names, and what failed and why.
+std::string status_line(const udp::Carrier& carrier);
+
 class DatagramLane {
  public:
   /// `own` makes the second connection; its login must ask nobody. REQUIRES: `shared` outlives it.
-  DatagramLane(io::Loop& loop, ssh::Supervisor& shared, ssh::SupervisorOptions own);
+  DatagramLane(io::Loop& loop, ssh::Supervisor& shared, ssh::SupervisorOptions own,
+               udp::CarrierOptions carrier);
 
   /// Connects, then looks for a carrier. REQUIRES: the shared connection is online.
   void start();
@@ -23,12 +31,14 @@ class DatagramLane {
   udp::Carrier& carrier() { return carrier_; }
 
  private:
+  ssh::Supervisor& connection();
   void own_state(ssh::Supervisor::State state, const Error* error);
   void tell(udp::Carrier::State state);
 
   ssh::Supervisor& shared_;
   ssh::Supervisor own_;
   udp::Carrier carrier_;
+  std::string told_;  // the last status line
 };
 
 }  // namespace tunproxy

@@ -160,8 +160,8 @@ void UdpgwClient::on_tick() {
 std::unique_ptr<net::Attempt> UdpgwClient::associate(
     net::OnDatagram on_datagram, net::OnAssociationClosed on_closed,
     net::Done<std::unique_ptr<net::DatagramSession>> done) {
-  return std::make_unique<Pending>(
-      *this, Association{std::move(on_datagram), std::move(on_closed)}, std::move(done));
+  return std::make_unique<Pending>(*this, Association{std::move(on_datagram), std::move(on_closed)},
+                                   std::move(done));
 }
 
 // On the way out.
@@ -307,7 +307,8 @@ void UdpgwClient::on_datagram(const UdpgwFrame& frame) {
 void UdpgwClient::on_end() {
   Error error{ErrorCode::reset, "the udpgw closed the connection"};
   if (stream_->error() != nullptr) error = *stream_->error();
-  if (state_ == State::probing) error.message += " unasked: perhaps it serves no more clients";
+  if (state_ == State::probing)
+    error.message += " without an answer; perhaps it serves no more clients";
   fail(std::move(error));
 }
 
@@ -318,8 +319,9 @@ void UdpgwClient::fail(Error error) {
   timer_.stop();
   flush_.cancel();
   stream_->on_progress(nullptr);
-  for (auto gone = std::exchange(associations_, {}); auto& [id, association] : gone) {
-    association.on_closed(*lost_);
+  while (!associations_.empty()) {
+    auto association = associations_.extract(associations_.begin());
+    association.mapped().on_closed(*lost_);
   }
   if (starting_ != nullptr) {
     starting_->settle();

@@ -1,5 +1,5 @@
-// UdpgwClient: UDP through a badvpn udpgw, as found on existing SSH-VPN servers, over a stream to it
-// (a forwarded TCP connection).
+// UdpgwClient: UDP through a badvpn udpgw, as found on existing SSH-VPN servers, over a stream to
+// it (a forwarded TCP connection).
 #pragma once
 
 #include <list>
@@ -21,10 +21,10 @@
 namespace tunproxy::udp {
 
 struct UdpgwOptions {
-  Duration probe_timeout = 2s;   ///< until the udpgw's resolver has answered
+  Duration probe_timeout = 2s;      ///< until the udpgw's resolver has answered
   Duration probe_interval = 500ms;  ///< the question may get lost: it is asked again
-  Duration keepalive = 10s;      ///< after 20 s without a frame the udpgw hangs up
-  RelayQueue::Limits queue{};    ///< towards the udpgw
+  Duration keepalive = 10s;         ///< after 20 s without a frame the udpgw hangs up
+  RelayQueue::Limits queue{};       ///< towards the udpgw
 };
 
 /// The udpgw keeps one socket for each (association, destination), here a flow, and returns only
@@ -38,7 +38,7 @@ struct UdpgwOptions {
 class UdpgwClient final : public net::DatagramProxy {
  public:
   static constexpr size_t kMaxFlows = UdpgwQueue::kConnections;  ///< least recently used ones go
-  static constexpr size_t kMaxAssociations = 256;  ///< further ones fail with limit
+  static constexpr size_t kMaxAssociations = 256;                ///< further ones fail with limit
 
   struct Counters {
     uint64_t sent = 0;       ///< datagrams of associations

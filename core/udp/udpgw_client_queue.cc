@@ -6,7 +6,7 @@
 namespace tunproxy::udp {
 namespace {
 
-constexpr size_t kFlagsAt = 2;                 // in a frame
+constexpr size_t kFlagsAt = 2;                // in a frame
 constexpr size_t kKeepCapacity = 256 * 1024;  // more than this goes back when it is empty
 
 }  // namespace

@@ -53,8 +53,8 @@ class UdpgwQueue {
   const RelayQueue::Limits limits_;
   ByteVector bytes_;
   size_t head_ = 0;
-  std::deque<Frame> frames_;                     // what bytes_ holds from head_ on
-  size_t written_ = 0;                           // of the first frame
+  std::deque<Frame> frames_;                      // what bytes_ holds from head_ on
+  size_t written_ = 0;                            // of the first frame
   std::array<uint64_t, kConnections> at_peer_{};  // the bindings that the udpgw has, 0: none
   uint64_t dropped_ = 0;
 };

@@ -27,7 +27,7 @@ constexpr const char* kExitCodes =
 // The options as text, before they are understood.
 struct Words {
   std::string ssh, socks5, socks, dns;
-  std::string host_key_policy, log_level, udp;
+  std::string host_key_policy, log_level, udp, udpgw;
   unsigned port = Config::kDefaultSshPort;
   unsigned mtu = 1500;
   std::vector<std::string> routes, excludes;
@@ -88,11 +88,14 @@ void declare_ways_in(CLI::App& app, Words& words, Config& config) {
   app.add_option("--socks", words.socks, "Listen for SOCKS5 clients (default: no listener)")
       ->type_name("ADDR:PORT")
       ->group(group);
-  app.add_option(
-         "--udp", words.udp,
-         "Carrier of UDP over SSH: auto, relay (a helper that is run at the server) or none "
-         "(default: auto)")
+  app.add_option("--udp", words.udp,
+                 "Carrier of UDP over SSH: relay (a helper that is run at the server), udpgw (one "
+                 "that listens there), none, or auto (default: the first of these that works)")
       ->type_name("CARRIER")
+      ->group(group);
+  app.add_option("--udpgw", words.udpgw,
+                 "badvpn udpgw, as the server sees it (default: 127.0.0.1:7300)")
+      ->type_name("HOST[:PORT]")
       ->group(group);
   app.add_option("--udp-associations", config.udp_associations,
                  "Local ports with UDP through the tunnel at the same time, at most")
@@ -166,6 +169,8 @@ Result<void> understand_all(const Words& words, const std::string& user, Config&
                  [](const auto& text) { return parse_names(text); }),
       understand("--udp", words.udp, config.udp,
                  [](const auto& text) { return parse_udp_carrier(text); }),
+      understand("--udpgw", words.udpgw, config.udpgw,
+                 [](const auto& text) { return Target::parse(text, Config::kDefaultUdpgwPort); }),
       understand("--host-key-policy", words.host_key_policy, config.host_keys,
                  [](const auto& text) { return ssh::parse_host_key_policy(text); }),
       understand("--log-level", words.log_level, config.log_level,

@@ -87,6 +87,14 @@ TEST(Options, EverythingArrives) {
   EXPECT_EQ(config.log_file, "f");
 }
 
+TEST(Options, AUdpgwIsNamedAsTheServerSeesIt) {
+  const auto config = parse_line("--ssh host --udp udpgw --udpgw gw.example:7400")->config;
+  EXPECT_EQ(config.udp, UdpCarrier::udpgw);
+  EXPECT_EQ(config.udpgw->to_string(), "gw.example:7400");
+  EXPECT_EQ(parse_line("--ssh host --udpgw ::1")->config.udpgw->to_string(), "[::1]:7300");
+  EXPECT_FALSE(parse_line("--ssh host")->config.udpgw);
+}
+
 TEST(Options, ThePortInTheServerWins) {
   EXPECT_EQ(parse_line("--ssh host:23 --port 24")->config.ssh->server.port(), 23);
 }
@@ -140,6 +148,9 @@ INSTANTIATE_TEST_SUITE_P(
                       BadLine{"--ssh a --host-key-policy no", "--host-key-policy"},
                       BadLine{"--ssh a --log-level loud", "--log-level"},
                       BadLine{"--ssh a --udp pigeon", "--udp"},
+                      BadLine{"--ssh a --udpgw x:0", "--udpgw"},
+                      BadLine{"--ssh a --udp relay --udpgw x", "--udpgw"},
+                      BadLine{"--socks5 b --udpgw x", "--udpgw"},
                       BadLine{"--ssh a --udp-associations 0", "--udp-associations"},
                       BadLine{"--ssh a --udp-associations 101", "--udp-associations"},
                       BadLine{"--ssh a --no-tun", "--socks"},

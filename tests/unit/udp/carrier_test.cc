@@ -1,0 +1,359 @@
+// Carrier: which way datagrams go, with a server whose helper and udpgw the test plays.
+#include "core/udp/carrier.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <optional>
+#include <utility>
+
+#include "core/udp/relay_bootstrap.h"
+#include "core/udp/relay_wire.h"
+#include "tests/unit/udp/fake_udpgw.h"
+
+namespace tunproxy::udp {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using State = Carrier::State;
+using StreamDone = net::Done<std::unique_ptr<net::Stream>>;
+using testing::MemoryStream;
+using testing::run_until;
+
+const Endpoint kPeer = *Endpoint::parse("192.0.2.1:4500");
+
+/// A relay helper that greets and opens every association.
+class FakeRelay {
+ public:
+  explicit FakeRelay(std::unique_ptr<MemoryStream> stream) : stream_(std::move(stream)) {
+    stream_->on_progress([this] { on_progress(); });
+  }
+
+ private:
+  void on_progress() {
+    append(incoming_, as_bytes(stream_->read_all()));
+    if (incoming_.size() < skip_) return;
+    Bytes rest = Bytes(incoming_).subspan(std::exchange(skip_, 0));
+    for (auto m = decode_relay(rest); m && *m; m = decode_relay(rest)) hear(**m);
+    incoming_ = ByteVector(rest.begin(), rest.end());
+  }
+  void hear(const RelayMessage& message) {
+    ByteVector reply;
+    if (const auto* hello = std::get_if<Hello>(&message.body)) {
+      reply = relay_magic(hello->nonce);
+      EXPECT_TRUE(encode({0, Hello{Hello::kVersion, hello->nonce, 0, 256}}, reply));
+    } else if (std::holds_alternative<UdpAssociate>(message.body)) {
+      EXPECT_TRUE(encode({message.connection, UdpAssociateOpened{kPeer}}, reply));
+    }
+    EXPECT_EQ(stream_->write(reply), reply.size());
+  }
+
+  std::unique_ptr<MemoryStream> stream_;
+  size_t skip_ = relay_program().size();
+  ByteVector incoming_;
+};
+
+/// What the server does with a command or a connection: nothing, an error, or a helper.
+class Outcome final : public net::Attempt {
+ public:
+  Outcome(io::Loop& loop, StreamDone done, std::optional<Error> error,
+          std::unique_ptr<net::Stream> stream)
+      : done_(std::move(done)),
+        error_(std::move(error)),
+        stream_(std::move(stream)),
+        deliver_(loop, [this] { deliver(); }) {
+    if (error_ || stream_) deliver_.schedule();
+  }
+
+ private:
+  void deliver() {
+    const auto done = std::move(done_);
+    if (error_) return done(*error_);
+    done(std::move(stream_));
+  }
+
+  StreamDone done_;
+  std::optional<Error> error_;
+  std::unique_ptr<net::Stream> stream_;
+  io::Task deliver_;
+};
+
+struct Flow {
+  std::vector<std::string> received;
+  std::optional<Error> failure;
+  std::optional<Error> closed;
+  std::unique_ptr<net::DatagramSession> session;
+  std::unique_ptr<net::Attempt> attempt;
+  bool settled() const { return session != nullptr || failure; }
+};
+
+class CarrierTest : public ::testing::Test {
+ protected:
+  CarrierTest() {
+    options_.first_pause = 5ms;
+    options_.longest_pause = 40ms;
+    options_.probe_timeout = 200ms;
+  }
+
+  void make() {
+    carrier_ = std::make_unique<Carrier>(
+        loop_, options_,
+        [this](const std::string&, StreamDone done) { return run(std::move(done)); },
+        [this](const Target& target, StreamDone done) {
+          connected_to_ = target;
+          return connect(std::move(done));
+        });
+    carrier_->on_state([this](State state) { states_.push_back(state); });
+    carrier_->probe();
+  }
+  bool reach(State state) {
+    return run_until(loop_, [&] { return carrier_->state() == state; });
+  }
+  void associate(Flow& flow) {
+    flow.attempt = carrier_->associate(
+        [&flow](const Endpoint&, Bytes data) { flow.received.emplace_back(as_text(data)); },
+        [&flow](const Error& error) { flow.closed = error; },
+        [&flow](Result<std::unique_ptr<net::DatagramSession>> result) {
+          if (result) {
+            flow.session = *std::move(result);
+          } else {
+            flow.failure = result.error();
+          }
+        });
+  }
+  void open(Flow& flow) {
+    associate(flow);
+    run_until(loop_, [&] { return flow.settled(); });
+  }
+
+  enum class Answer { none, error, stream };
+  struct Way {
+    Answer answer = Answer::stream;
+    Error error;
+    size_t tried = 0;
+    void refuse(ErrorCode code, std::string why) {
+      answer = Answer::error;
+      error = {code, std::move(why)};
+    }
+  };
+
+  io::Loop loop_;
+  CarrierOptions options_;
+  Way helper_;
+  Way gateway_;
+  std::optional<Target> connected_to_;
+  std::deque<FakeRelay> relays_;
+  std::deque<FakeUdpgw> gateways_;
+  std::vector<State> states_;
+  std::unique_ptr<Carrier> carrier_;
+
+ private:
+  std::unique_ptr<net::Attempt> run(StreamDone done) {
+    ++helper_.tried;
+    return answer(helper_, std::move(done),
+                  [this](auto far) { relays_.emplace_back(std::move(far)); });
+  }
+  std::unique_ptr<net::Attempt> connect(StreamDone done) {
+    ++gateway_.tried;
+    return answer(gateway_, std::move(done),
+                  [this](auto far) { gateways_.emplace_back(std::move(far)); });
+  }
+  template <typename Serve>
+  std::unique_ptr<net::Attempt> answer(const Way& way, StreamDone done, Serve serve) {
+    std::optional<Error> error;
+    std::unique_ptr<net::Stream> near_end;
+    if (way.answer == Answer::error) error = way.error;
+    if (way.answer == Answer::stream) {
+      auto [near, far] = MemoryStream::make_pair(loop_, {.capacity = 1024 * 1024});
+      serve(std::move(far));
+      near_end = std::move(near);
+    }
+    return std::make_unique<Outcome>(loop_, std::move(done), std::move(error), std::move(near_end));
+  }
+};
+
+TEST_F(CarrierTest, TheRelayIsTheFirst) {
+  make();
+  ASSERT_TRUE(reach(State::relay));
+  EXPECT_NE(carrier_->relay(), nullptr);
+  EXPECT_EQ(gateway_.tried, 0U);
+  Flow flow;
+  open(flow);
+  EXPECT_NE(flow.session, nullptr);
+  EXPECT_EQ(carrier_->why_not(), "");
+}
+
+TEST_F(CarrierTest, TheUdpgwIsTheSecond) {
+  helper_.refuse(ErrorCode::not_allowed, "no commands here");
+  make();
+  Flow flow;
+  associate(flow);  // waits for the outcome
+  ASSERT_TRUE(reach(State::udpgw));
+  EXPECT_EQ(connected_to_->to_string(), "127.0.0.1:7300");
+  EXPECT_EQ(carrier_->why_not(), "relay helper: no commands here");
+  EXPECT_EQ(carrier_->relay(), nullptr);
+  ASSERT_TRUE(run_until(loop_, [&] { return flow.settled(); }));
+  ASSERT_NE(flow.session, nullptr);
+  flow.session->send(kPeer, as_bytes("up"));
+  ASSERT_TRUE(run_until(loop_, [&] { return gateways_[0].frames.size() == 2; }));
+  gateways_[0].answer("down");
+  ASSERT_TRUE(run_until(loop_, [&] { return !flow.received.empty(); }));
+  EXPECT_THAT(states_, ElementsAre(State::udpgw));
+}
+
+TEST_F(CarrierTest, OnlyWhatMayBeUsedIsTried) {
+  options_.relay = false;
+  options_.udpgw_at = Target::from_host("gw.example", 7400);
+  make();
+  ASSERT_TRUE(reach(State::udpgw));
+  EXPECT_EQ(helper_.tried, 0U);
+  EXPECT_EQ(connected_to_->to_string(), "gw.example:7400");
+  options_.relay = true;
+  options_.udpgw = false;
+  gateway_.tried = 0;
+  helper_.refuse(ErrorCode::not_allowed, "no");
+  make();
+  ASSERT_TRUE(reach(State::off));
+  EXPECT_EQ(gateway_.tried, 0U);
+}
+
+TEST_F(CarrierTest, AllOffRefusesWithTheReasons) {
+  helper_.refuse(ErrorCode::not_allowed, "no commands");
+  gateway_.refuse(ErrorCode::refused, "Connection refused");
+  make();
+  Flow waiting;
+  associate(waiting);
+  ASSERT_TRUE(reach(State::off));
+  Flow late;
+  open(late);
+  ASSERT_TRUE(run_until(loop_, [&] { return waiting.settled(); }));
+  for (const Flow* flow : {&waiting, &late}) {
+    ASSERT_TRUE(flow->failure);
+    EXPECT_EQ(flow->failure->code, ErrorCode::command_not_supported);
+    EXPECT_EQ(flow->failure->message,
+              "relay helper: no commands; udpgw at 127.0.0.1:7300: Connection refused");
+  }
+  const Instant then = loop_.now();  // neither will be there later
+  ASSERT_TRUE(run_until(loop_, [&] { return loop_.now() - then > 50ms; }));
+  EXPECT_EQ(helper_.tried, 1U);
+  EXPECT_EQ(gateway_.tried, 1U);
+}
+
+TEST_F(CarrierTest, NothingWantedIsOff) {
+  options_.relay = options_.udpgw = false;
+  make();
+  EXPECT_EQ(carrier_->state(), State::off);
+  EXPECT_THAT(carrier_->why_not(), HasSubstr("switched off"));
+}
+
+TEST_F(CarrierTest, SilenceIsNotWaitedFor) {
+  helper_.answer = Answer::none;
+  gateway_.answer = Answer::none;
+  make();
+  ASSERT_TRUE(reach(State::off));
+  EXPECT_THAT(carrier_->why_not(), HasSubstr("did not answer in time; udpgw"));
+}
+
+TEST_F(CarrierTest, FallsBackWhenTheRelayDiesAndReturns) {
+  make();
+  ASSERT_TRUE(reach(State::relay));
+  Flow before;
+  open(before);
+  ASSERT_NE(before.session, nullptr);
+  helper_.refuse(ErrorCode::general, "no processes left");
+  relays_.clear();
+  ASSERT_TRUE(reach(State::udpgw));
+  EXPECT_TRUE(before.closed);
+  EXPECT_THAT(carrier_->why_not(), HasSubstr("relay helper: "));
+  const size_t tried = helper_.tried;
+  ASSERT_TRUE(run_until(loop_, [&] { return helper_.tried > tried + 1; }));  // again and again
+  EXPECT_EQ(carrier_->state(), State::udpgw);
+  Flow meanwhile;
+  open(meanwhile);
+  ASSERT_NE(meanwhile.session, nullptr);
+  helper_.answer = Answer::stream;
+  ASSERT_TRUE(reach(State::relay));
+  EXPECT_THAT(states_, ElementsAre(State::relay, State::udpgw, State::relay));
+  meanwhile.session->send(kPeer, as_bytes("x"));  // stays with what it has
+  ASSERT_TRUE(run_until(loop_, [&] { return gateways_[0].frames.size() == 2; }));
+  EXPECT_FALSE(meanwhile.closed);
+}
+
+TEST_F(CarrierTest, ARelayThatWorkedIsTriedAgainWhateverItSays) {
+  gateway_.refuse(ErrorCode::refused, "Connection refused");
+  make();
+  ASSERT_TRUE(reach(State::relay));
+  relays_.clear();
+  ASSERT_TRUE(reach(State::off));
+  ASSERT_TRUE(reach(State::relay));
+  EXPECT_EQ(helper_.tried, 2U);
+}
+
+TEST_F(CarrierTest, PausesGrowAlsoWhileAHelperLivesForMomentsOnly) {
+  options_.udpgw = false;
+  options_.longest_pause = 2s;
+  make();
+  const Instant then = loop_.now();
+  for (int i = 0; i < 4; ++i) {
+    ASSERT_TRUE(reach(State::relay));
+    relays_.clear();
+    ASSERT_TRUE(reach(State::off));
+  }
+  ASSERT_TRUE(reach(State::relay));
+  EXPECT_GE(loop_.now() - then, 5ms + 10ms + 20ms + 40ms);
+}
+
+TEST_F(CarrierTest, AUdpgwIsConnectedToAgain) {
+  options_.relay = false;
+  make();
+  ASSERT_TRUE(reach(State::udpgw));
+  Flow flow;
+  open(flow);
+  gateway_.refuse(ErrorCode::refused, "Connection refused");
+  gateways_.clear();
+  ASSERT_TRUE(reach(State::off));
+  EXPECT_TRUE(flow.closed);
+  gateway_.answer = Answer::stream;
+  ASSERT_TRUE(reach(State::udpgw));
+  EXPECT_EQ(carrier_->why_not(), "");
+}
+
+TEST_F(CarrierTest, AProbeUnderWaySurvivesTheDeathOfTheUdpgw) {
+  helper_.answer = Answer::none;
+  make();
+  ASSERT_TRUE(reach(State::udpgw));
+  const size_t tried = helper_.tried;
+  ASSERT_TRUE(run_until(loop_, [&] { return helper_.tried > tried; }));
+  gateways_.clear();
+  ASSERT_TRUE(reach(State::probing));
+  EXPECT_EQ(helper_.tried, tried + 1);
+  ASSERT_TRUE(reach(State::udpgw));
+}
+
+TEST_F(CarrierTest, ANewConnectionMeansANewLook) {
+  helper_.refuse(ErrorCode::not_allowed, "no commands");
+  make();
+  ASSERT_TRUE(reach(State::udpgw));
+  helper_.answer = Answer::stream;
+  carrier_->probe();
+  EXPECT_EQ(carrier_->state(), State::probing);
+  ASSERT_TRUE(reach(State::relay));
+}
+
+TEST_F(CarrierTest, WaitingIsBoundedAndMayBeCancelled) {
+  helper_.answer = Answer::none;
+  make();
+  std::deque<Flow> flows(Carrier::kMaxWaiting + 1);
+  for (Flow& flow : flows) associate(flow);
+  flows[0].attempt.reset();
+  ASSERT_TRUE(run_until(loop_, [&] { return flows.back().failure.has_value(); }));
+  EXPECT_EQ(flows.back().failure->code, ErrorCode::command_not_supported);
+  ASSERT_TRUE(reach(State::udpgw));
+  ASSERT_TRUE(run_until(loop_, [&] { return flows[1].session != nullptr; }));
+  EXPECT_FALSE(flows[0].settled());
+}
+
+}  // namespace
+}  // namespace tunproxy::udp
