@@ -6,7 +6,7 @@ import signal
 import sys
 
 from basics import processes_of
-from world import ACCOUNT_UID, FORMER, GOOD, GOOD6, TARGET, UDP_TRAFFIC, check, sh, until
+from world import ACCOUNT_UID, FORMER, GOOD, GOOD6, SERVER, TARGET, UDP_TRAFFIC, check, sh, until
 
 OTHER, OTHER6 = "10.77.2.2", "fd77:2::2"  # of the target as well
 SIZES = (0, 1, 1200, 1472, 1473, 9000, 65507)
@@ -115,6 +115,24 @@ def test_udp_pool(world):
     check(udp(world, "peers", GOOD, 200) == "200 peers", "one local port to many peers")
     check(udp(world, "ports", GOOD, 200, 200) == "200 of 200", "200 local ports at once, with a pool of 100")
     check(udp(world, "ports", GOOD6, 200, 200) == "200 of 200", "and at once 200 more")
+
+
+def test_udp_pool_is_full(world):
+    """Nobody shares where two local ports talk to one destination: the others' turn comes when the first are quiet."""
+    udp_tunnel(world, "--udp-associations", 10)
+    check(udp(world, "ports", GOOD, 30, 1) == "30 of 30", "30 local ports to one peer, with a pool of 10")
+
+
+def test_udp_idle_ends(world):
+    program = udp_tunnel(world, "--udp-idle", 5)
+
+    def sockets():
+        return sh(f"ip netns exec {SERVER} ss -Hlunp | grep -c python3 || true").strip()
+    check(sockets() == "0", f"nothing is open before the first datagram: {sockets()}")
+    for _ in range(2):
+        udp(world, "ports", GOOD, 20, 20)
+        check(sockets() == "20", f"a socket for each local port: {sockets()}")
+        until(lambda: sockets() == "0", f"what is idle is closed: {sockets()}\n{program.err()}", 30)
 
 
 def test_udp_in_command(world):

@@ -143,8 +143,9 @@ def test_udp_by_socks5(world):
     """Through danted's own UDP relay."""
     world.start_socks_server()
     udp_tunnel(world, "--udp", "auto", way=["--socks5", "10.77.1.1:1080"])
-    udp(world, "echo", GOOD, *SIZES)
-    check(udp(world, "nat", GOOD, OTHER) == "full cone", "NAT")
+    # The longest is what has room behind SOCKS5's header, on the way to the proxy.
+    udp(world, "echo", GOOD, *SIZES[:-1], 65497)
+    check(udp(world, "nat", GOOD, OTHER) == "one mapping, filtered", "as danted does it")
     check(udp(world, "peers", GOOD, 50) == "50 peers", "one local port to many peers")
 
 
