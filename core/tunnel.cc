@@ -81,7 +81,8 @@ void Tunnel::start_lane() {
   if (config_.udp == UdpCarrier::none) return;
   ssh::SupervisorOptions options = ssh_options(nullptr);
   options.addresses = ssh_->addresses();
-  lane_ = std::make_unique<DatagramLane>(loop_, *ssh_, std::move(options), carrier_options(config_));
+  lane_ =
+      std::make_unique<DatagramLane>(loop_, *ssh_, std::move(options), carrier_options(config_));
   names_ = std::make_unique<NameLane>(lane_->carrier(), *forwarder_);
   lane_->start();
 }

@@ -128,7 +128,7 @@ class CarrierTest : public ::testing::Test {
     run_until(loop_, [&] { return flow.settled(); });
   }
 
-  enum class Answer { none, error, stream };
+  enum class Answer { none, error, dead_stream, stream };
   struct Way {
     Answer answer = Answer::stream;
     Error error;
@@ -165,9 +165,9 @@ class CarrierTest : public ::testing::Test {
     std::optional<Error> error;
     std::unique_ptr<net::Stream> near_end;
     if (way.answer == Answer::error) error = way.error;
-    if (way.answer == Answer::stream) {
+    if (way.answer == Answer::stream || way.answer == Answer::dead_stream) {
       auto [near, far] = MemoryStream::make_pair(loop_, {.capacity = 1024 * 1024});
-      serve(std::move(far));
+      if (way.answer == Answer::stream) serve(std::move(far));
       near_end = std::move(near);
     }
     return std::make_unique<Outcome>(loop_, std::move(done), std::move(error), std::move(near_end));
@@ -281,14 +281,32 @@ TEST_F(CarrierTest, FallsBackWhenTheRelayDiesAndReturns) {
   EXPECT_FALSE(meanwhile.closed);
 }
 
-TEST_F(CarrierTest, ARelayThatWorkedIsTriedAgainWhateverItSays) {
+TEST_F(CarrierTest, WhatDoesNotStartIsNotTriedAgain) {
+  helper_.answer = Answer::dead_stream;
   gateway_.refuse(ErrorCode::refused, "Connection refused");
   make();
-  ASSERT_TRUE(reach(State::relay));
-  relays_.clear();
   ASSERT_TRUE(reach(State::off));
+  const Instant then = loop_.now();
+  ASSERT_TRUE(run_until(loop_, [&] { return loop_.now() - then > 50ms; }));
+  EXPECT_EQ(helper_.tried, 1U);
+}
+
+TEST_F(CarrierTest, WhatWorkedIsTriedAgainWhateverItSays) {
+  make();
   ASSERT_TRUE(reach(State::relay));
-  EXPECT_EQ(helper_.tried, 2U);
+  helper_.answer = Answer::dead_stream;
+  relays_.clear();
+  ASSERT_TRUE(reach(State::udpgw));
+  gateway_.refuse(ErrorCode::refused, "Connection refused");
+  gateways_.clear();
+  for (const Way* way : {&helper_, &gateway_}) {
+    const size_t tried = way->tried;
+    ASSERT_TRUE(run_until(loop_, [&] { return way->tried >= tried + 2; }));
+  }
+  gateway_.answer = Answer::stream;
+  ASSERT_TRUE(reach(State::udpgw));
+  helper_.answer = Answer::stream;
+  ASSERT_TRUE(reach(State::relay));
 }
 
 TEST_F(CarrierTest, PausesGrowAlsoWhileAHelperLivesForMomentsOnly) {
@@ -313,11 +331,20 @@ TEST_F(CarrierTest, AUdpgwIsConnectedToAgain) {
   open(flow);
   gateway_.refuse(ErrorCode::refused, "Connection refused");
   gateways_.clear();
-  ASSERT_TRUE(reach(State::off));
+  ASSERT_TRUE(run_until(loop_, [&] { return gateway_.tried == 3; }));
   EXPECT_TRUE(flow.closed);
   gateway_.answer = Answer::stream;
   ASSERT_TRUE(reach(State::udpgw));
   EXPECT_EQ(carrier_->why_not(), "");
+}
+
+TEST_F(CarrierTest, TheOnlyWayIsWaitedFor) {
+  options_.relay = false;
+  gateway_.refuse(ErrorCode::refused, "Connection refused");
+  make();
+  ASSERT_TRUE(run_until(loop_, [&] { return gateway_.tried == 3; }));
+  gateway_.answer = Answer::stream;
+  ASSERT_TRUE(reach(State::udpgw));
 }
 
 TEST_F(CarrierTest, AProbeUnderWaySurvivesTheDeathOfTheUdpgw) {
