@@ -6,7 +6,7 @@ import signal
 import sys
 
 from basics import processes_of
-from world import ACCOUNT_UID, FORMER, GOOD, GOOD6, SERVER, TARGET, UDP_TRAFFIC, check, sh, until
+from world import ACCOUNT_UID, FORMER, GOOD, GOOD6, SERVER, TARGET, UDP_TRAFFIC, check, scale, sh, until
 
 OTHER, OTHER6 = "10.77.2.2", "fd77:2::2"  # of the target as well
 SIZES = (0, 1, 1200, 1472, 1473, 9000, 65507)
@@ -204,6 +204,20 @@ def test_udp_switched_off(world):
     program = udp_tunnel(world, "--udp", "none", way=world.account("/bin/bash"))
     expect_no_carrier(world, program, None)
     check(not helpers(), f"nothing is run at the server: {helpers()}")
+
+
+# -- what goes on at the same time
+
+def test_udp_beside_bulk(world):
+    """Datagrams, whole and in fragments, and names, while downloads and uploads fill the shared connection."""
+    udp_tunnel(world)
+    bulk = [world.traffic_in_background(verb, verb, GOOD, scale(512, 32) << 20) for verb in ("down", "up")]
+    for _ in range(5):
+        udp(world, "echo", GOOD, *SIZES)
+        check(udp(world, "ports", GOOD, 50, 50) == "50 of 50", "many ports")
+        expect_names(world)
+    for verb, process in zip(("down", "up"), bulk):
+        check(process.wait(110) == 0, world.text(verb + ".err"))
 
 
 # -- what goes wrong in the middle

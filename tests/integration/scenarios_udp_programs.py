@@ -3,7 +3,7 @@
 import json
 import os
 
-from scenarios_udp import OTHER, SIZES, serve_udp, udp, udp_tunnel
+from scenarios_udp import CARRIED, OTHER, SIZES, serve_udp, udp, udp_tunnel
 from world import GOOD, GOOD6, TARGET, check, sh, until
 
 MANY_QUERIES = 300
@@ -155,7 +155,8 @@ test_udp_by_socks5.world = {"ours": "udp and host 10.77.1.1"}
 def test_udp_socks_listener(world):
     """UDP ASSOCIATE of our own listener, by a client that is not ours."""
     serve_udp(world)
-    world.socks_tunnel(1090)
+    program = world.socks_tunnel(1090)
+    until(lambda: CARRIED in program.err(), f"a carrier: {program.err()}", 30)
     for target in (GOOD, GOOD6, "web.test", "web6.test"):
         sizes = [str(size) for size in (0, 1, 1200, 9000, 65000)]
         check(udp(world, "associate", 1090, target, *sizes) == "echoed, and closed", target)
