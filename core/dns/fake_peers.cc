@@ -60,7 +60,7 @@ FakePeers::Named* FakePeers::find(const Endpoint& from, Instant now) {
     return entry.waiting_since && now - entry.sent <= kPatience;
   };
   const auto rank = [&](const Named& entry) {
-    if (entry.real == from.address) return waits(entry) ? 4 : 3;
+    if (entry.real == from.address) return 3;
     if (!waits(entry)) return 0;
     return entry.real ? 1 : 2;
   };

@@ -194,6 +194,33 @@ TEST(FakePeers, ANameWaitsForABoundedTime) {
   EXPECT_EQ(peers.shown(late, now + FakePeers::kPatience), fake);
 }
 
+TEST(FakePeers, WhoHasWaitedLongestGetsTheFirstAnswer) {
+  FakePeers peers;
+  const Endpoint a = *Endpoint::parse("198.19.0.1:7");
+  const Endpoint b = *Endpoint::parse("198.19.0.2:7");
+  Instant now{};
+  peers.sent_by_name(a, now);
+  now += FakePeers::kPatience + 1ms;
+  peers.sent_by_name(b, now);
+  peers.sent_by_name(a, now + 1ms);  // begins to wait anew
+  peers.sent_by_name(b, now + 2ms);  // has not ceased to
+  EXPECT_EQ(peers.shown(*Endpoint::parse("192.0.2.2:7"), now + 3ms), b);
+  EXPECT_EQ(peers.shown(*Endpoint::parse("192.0.2.1:7"), now + 3ms), a);
+}
+
+TEST(FakePeers, WhoIsKnownGoesBeforeWhoWaits) {
+  FakePeers peers;
+  const Endpoint a = *Endpoint::parse("198.19.0.1:7");
+  const Endpoint b = *Endpoint::parse("198.19.0.2:7");
+  const Endpoint real = *Endpoint::parse("192.0.2.1:7");
+  Instant now{};
+  peers.sent_by_name(a, now);
+  EXPECT_EQ(peers.shown(real, now), a);
+  peers.sent_by_name(b, now);
+  peers.sent_by_name(a, now + 1ms);
+  EXPECT_EQ(peers.shown(real, now + 2ms), a);
+}
+
 TEST(FakePeers, IsBounded) {
   FakePeers peers;
   Instant now{};
