@@ -38,6 +38,7 @@ class Tunnel {
   };
 
   Tunnel(io::Loop& loop, const Config& config, Platform platform);
+  /// REQUIRES: no callback is running.
   ~Tunnel();
   Tunnel(const Tunnel&) = delete;
   Tunnel& operator=(const Tunnel&) = delete;

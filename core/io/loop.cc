@@ -117,10 +117,14 @@ void Loop::end_of_batch() {
     task->function_();
   }
   running_.clear();
+  destroy_retired();
+  if (tasks_.empty() && retired_.empty()) uv_idle_stop(&hooks_->no_wait);
+}
+
+// What dies may retire more, which waits for the next batch.
+void Loop::destroy_retired() {
   std::vector<std::shared_ptr<void>> dying;
   dying.swap(retired_);
-  dying.clear();
-  if (tasks_.empty() && retired_.empty()) uv_idle_stop(&hooks_->no_wait);
 }
 
 namespace {

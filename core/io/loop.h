@@ -41,6 +41,8 @@ class Loop {
   /// Destroys `object` when no callback of it can be on the stack any more (at the end of the
   /// batch). Takes any unique_ptr: `loop.retire(std::move(relay_))`.
   void retire(std::shared_ptr<void> object);
+  /// Destroys them now, for owners that end outside all callbacks. REQUIRES: no callback is running.
+  void destroy_retired();
   /// Runs `job` in the thread pool, then `done` in the loop. Destroying the attempt cancels `done`,
   /// not a job that runs already: what `job` uses must be its own.
   std::unique_ptr<net::Attempt> work(std::function<void()> job, std::function<void()> done);
