@@ -14,9 +14,11 @@ import scenarios_machine
 import scenarios_trouble
 import scenarios_udp
 import scenarios_udp_programs
+import scenarios_udpgw
 import world
 
-MODULES = (scenarios_cli, scenarios_flows, scenarios_trouble, scenarios_machine, scenarios_udp, scenarios_udp_programs)
+MODULES = (scenarios_cli, scenarios_flows, scenarios_trouble, scenarios_machine, scenarios_udp, scenarios_udp_programs,
+           scenarios_udpgw)
 
 
 def all_scenarios():

@@ -11,6 +11,7 @@ from world import ACCOUNT_UID, FORMER, GOOD, GOOD6, SERVER, TARGET, UDP_TRAFFIC,
 OTHER, OTHER6 = "10.77.2.2", "fd77:2::2"  # of the target as well
 SIZES = (0, 1, 1200, 1472, 1473, 9000, 65507)
 CARRIED = "UDP: carried by the relay helper"
+BY_UDPGW = "UDP: carried by the udpgw at 127.0.0.1:7300; NAT: symmetric"
 NOT_CARRIED = "UDP: not carried, programs get port unreachable"
 
 
@@ -34,7 +35,8 @@ def udp_tunnel(world, *arguments, way=None):
         serve_udp(world)
     program = world.machine_tunnel("--log-level", "debug", *arguments, way=way)
     if "none" not in arguments and "--socks5" not in program.command:
-        until(lambda: CARRIED in program.err() or NOT_CARRIED in program.err(), "a word about UDP", 30)
+        told = CARRIED, BY_UDPGW, NOT_CARRIED
+        until(lambda: any(each in program.err() for each in told), "a word about UDP", 30)
     return program
 
 
