@@ -95,8 +95,6 @@ Carrier::Carrier(io::Loop& loop, CarrierOptions options, Run run, Connect connec
   ways_[kUdpgw].wanted = options_.udpgw;
 }
 
-Carrier::~Carrier() = default;
-
 void Carrier::probe() {
   pause_.stop();
   attempt_.reset();

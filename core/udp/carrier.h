@@ -49,7 +49,6 @@ class Carrier final : public net::DatagramProxy {
   static constexpr size_t kMaxWaiting = 128;  ///< associations that wait for a probe's outcome
 
   Carrier(io::Loop& loop, CarrierOptions options, Run run, Connect connect);
-  ~Carrier() override;
 
   /// There is a server now: looks what it has. Ends what is under way, and the use of what is in
   /// use.
