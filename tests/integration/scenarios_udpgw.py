@@ -10,7 +10,8 @@ UDPGW_SIZES = (1, 1200, 1472, 1473, 9000)
 
 
 def serve_udpgw(world):
-    server = world.spawn(SERVER, "udpgw", [sys.executable, os.path.join(os.path.dirname(UDP_TRAFFIC), "udpgw_server.py"), "10.77.2.1"])
+    program = os.path.join(os.path.dirname(UDP_TRAFFIC), "udpgw_server.py")
+    server = world.spawn(SERVER, "udpgw", [sys.executable, program, "10.77.2.1"])
     until(lambda: "ready" in world.text("udpgw.out"), "the udpgw serves")
     return server
 
