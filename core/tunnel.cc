@@ -13,7 +13,8 @@ namespace tunproxy {
 namespace {
 
 constexpr Duration kDeadAfter = 45s;  // an SSH server that is silent for so long is gone
-constexpr const char* kReadResolvConf = "cat /etc/resolv.conf";
+// A banner of the account may lack its newline.
+constexpr const char* kReadResolvConf = "echo; cat /etc/resolv.conf";
 
 // Where a server's own resolver most likely listens, for accounts that may not run a command.
 std::vector<Endpoint> usual_resolvers() {

@@ -7,6 +7,30 @@
 
 namespace tunproxy::dns {
 
+// A connection to the first resolver that takes one.
+class Redirect::Trying final : public net::Attempt {
+ public:
+  Trying(net::Proxy& proxy, std::vector<Endpoint> resolvers,
+         net::Done<std::unique_ptr<net::Stream>> done)
+      : proxy_(proxy), resolvers_(std::move(resolvers)), done_(std::move(done)) {
+    try_next();
+  }
+
+ private:
+  void try_next() {
+    attempt_ = proxy_.connect(resolvers_[next_++], [this](auto stream) {
+      if (!stream && next_ < resolvers_.size()) return try_next();
+      std::exchange(done_, nullptr)(std::move(stream));
+    });
+  }
+
+  net::Proxy& proxy_;
+  const std::vector<Endpoint> resolvers_;
+  size_t next_ = 0;
+  net::Done<std::unique_ptr<net::Stream>> done_;
+  std::unique_ptr<net::Attempt> attempt_;
+};
+
 // A connection that waits to learn where to go.
 class Redirect::Waiting final : public net::Attempt {
  public:
@@ -24,7 +48,7 @@ class Redirect::Waiting final : public net::Attempt {
 
   void go() {
     timer_.stop();
-    attempt_ = redirect_.proxy_.connect(redirect_.redirected(target_), std::move(done_));
+    attempt_ = redirect_.connect(target_, std::move(done_));
   }
 
  private:
@@ -48,20 +72,15 @@ Redirect::~Redirect() = default;
 
 std::unique_ptr<net::Attempt> Redirect::connect(const Target& target,
                                                 net::Done<std::unique_ptr<net::Stream>> done) {
-  if (target.port() != kPort || resolvers_) {
-    return proxy_.connect(redirected(target), std::move(done));
-  }
-  return std::make_unique<Waiting>(*this, target, std::move(done));
+  if (target.port() != kPort) return proxy_.connect(target, std::move(done));
+  if (!resolvers_) return std::make_unique<Waiting>(*this, target, std::move(done));
+  if (resolvers_->empty()) return proxy_.connect(target, std::move(done));
+  return std::make_unique<Trying>(proxy_, *resolvers_, std::move(done));
 }
 
 void Redirect::set_resolvers(std::vector<Endpoint> resolvers) {
   resolvers_ = std::move(resolvers);
   for (Waiting* waiting : std::exchange(waiting_, {})) waiting->go();
-}
-
-Target Redirect::redirected(const Target& target) const {
-  if (target.port() != kPort || !resolvers_ || resolvers_->empty()) return target;
-  return resolvers_->front();
 }
 
 }  // namespace tunproxy::dns

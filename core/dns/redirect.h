@@ -13,7 +13,7 @@
 namespace tunproxy::dns {
 
 /// Stands in front of another Proxy, to which everything goes; DNS over TCP goes to the first
-/// resolver.
+/// resolver that takes the connection.
 class Redirect final : public net::Proxy {
  public:
   static constexpr Duration kResolverWait = 8s;  ///< for set_resolvers()
@@ -31,8 +31,8 @@ class Redirect final : public net::Proxy {
                                         net::Done<std::unique_ptr<net::Stream>> done) override;
 
  private:
+  class Trying;
   class Waiting;
-  Target redirected(const Target& target) const;
 
   io::Loop& loop_;
   net::Proxy& proxy_;

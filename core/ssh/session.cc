@@ -11,7 +11,7 @@
 namespace tunproxy::ssh {
 namespace {
 
-constexpr Duration kExecTimeout = 30s;
+constexpr Duration kExecTimeout = 5s;
 
 // A session channel in which nothing ever runs. Servers turn TCP_NODELAY on with the first of them;
 // without it, small answers wait for acknowledgements. Where none is permitted it goes without.

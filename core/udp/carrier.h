@@ -32,6 +32,8 @@ struct CarrierOptions {
 /// falls back to the next at once. After growing pauses it looks again for what is better than what
 /// it has, but not for what a server cannot be expected to have a minute later.
 ///
+/// Until the first probe() it counts as probing: associations wait.
+///
 ///   off ──probe(), pause──► probing ──the first that answers──► relay, udpgw
 ///    ▲                       │   ▲                                │
 ///    └────────none does──────┘   └────────────dies────────────────┘
@@ -100,7 +102,7 @@ class Carrier final : public net::DatagramProxy {
   const CarrierOptions options_;
   Run run_;
   Connect connect_;
-  State state_ = State::off;
+  State state_ = State::probing;  // the first probe() is to come
   std::array<Way, kWays> ways_;
   bool asked_ = false;  // probe() was called
   std::function<void(State)> changed_;

@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import scenarios_cli
 import scenarios_flows
 import scenarios_machine
+import scenarios_names
 import scenarios_trouble
 import scenarios_udp
 import scenarios_udp_programs

@@ -57,7 +57,8 @@ def expect_no_carrier(world, program, why):
 
 def expect_names(world):
     """A server that keeps silent about its resolver is given up only after a while."""
-    until(lambda: world.run(["dig", "+short", "+tries=3", "web.test"])[1].strip() == GOOD, "names resolve", 60)
+    until(lambda: world.run(["dig", "+short", "+tries=3", "web.test"])[1].strip() == GOOD, "names resolve", 20)
+    until(lambda: world.run(["dig", "+tcp", "+short", "web.test"])[1].strip() == GOOD, "names resolve over TCP", 20)
 
 
 def expect_shell_works(world, shell, files=None):
@@ -70,6 +71,15 @@ def expect_shell_works(world, shell, files=None):
 
 
 # -- what is carried
+
+
+def test_udp_first_datagram(world):
+    """Sent at once, before anything is known of a helper: it waits instead of being refused."""
+    serve_udp(world)
+    for _ in range(3):
+        program = world.tunproxy(*world.ssh_arguments(), "--", sys.executable, UDP_TRAFFIC, "outcome", GOOD)
+        check(program.wait() == 0 and program.output() == "echoed\n", program.output() + program.err())
+
 
 def test_udp_echo(world):
     """By Python: every size, both families, the true source; nothing on disk, nothing that stays."""

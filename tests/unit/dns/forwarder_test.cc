@@ -267,6 +267,24 @@ TEST(Redirect, LeadsPort53ToTheFirstResolverOnly) {
   EXPECT_EQ(proxy.calls[2].target, Target(kAsked));
 }
 
+TEST(Redirect, TriesTheNextResolverWhenOneRefuses) {
+  io::Loop loop;
+  FakeProxy proxy(loop);
+  Redirect redirect(loop, proxy, std::vector<Endpoint>{kFirst, kSecond});
+  std::vector<bool> outcomes;
+  const auto done = [&](auto stream) { outcomes.push_back(stream.has_value()); };
+  const auto works = redirect.connect(kAsked, done);
+  proxy.fail(0, ErrorCode::refused);
+  ASSERT_EQ(proxy.calls.size(), 2u);
+  EXPECT_EQ(proxy.calls[1].target, Target(kSecond));
+  const auto far = proxy.succeed(1);
+  const auto fails = redirect.connect(kAsked, done);
+  proxy.fail(2, ErrorCode::refused);
+  proxy.fail(3, ErrorCode::refused);
+  EXPECT_EQ(outcomes, (std::vector<bool>{true, false}));
+  EXPECT_EQ(proxy.calls.size(), 4u);
+}
+
 TEST(Redirect, Port53WaitsUntilResolversAreKnown) {
   io::Loop loop;
   FakeProxy proxy(loop);
