@@ -67,6 +67,14 @@ void ChannelMux::expire_opens() {
   if (!deadlines_.empty()) open_timer_.start(deadlines_.front().first - loop_.now());
 }
 
+// Nothing to wait for, no timer.
+void ChannelMux::forget_settled_opens() {
+  while (!deadlines_.empty() && find(deadlines_.front().second, Slot::State::opening) == nullptr) {
+    deadlines_.pop_front();
+  }
+  if (deadlines_.empty()) open_timer_.stop();
+}
+
 void ChannelMux::request_exec(Slot& slot, std::string_view command) {
   control(exec_request(slot.peer_id, command));
 }

@@ -107,6 +107,7 @@ class ChannelMux {
   void fail(Error error);
   void tell_lost();
   void expire_opens();
+  void forget_settled_opens();
 
   void on_packet(Bytes packet, Buffer& buffer);
   void on_channel_open(MessageReader message);

@@ -70,6 +70,7 @@ void ChannelMux::on_confirmation(MessageReader message) {
   slot->send_window = window;
   slot->max_packet = std::min(max_packet, kMaxPacket);
   slot->state = Slot::State::open;
+  forget_settled_opens();
   if (slot->user == nullptr) return release(*slot);
   slot->user->on_open();
 }
@@ -82,6 +83,7 @@ void ChannelMux::on_failure(MessageReader message) {
   if (!message.ok() || slot == nullptr) return fail(kMalformed);
   ChannelUser* user = slot->user;
   slots_.erase(id);
+  forget_settled_opens();
   if (user != nullptr) user->on_open_failed(open_failure(reason, text));
 }
 
