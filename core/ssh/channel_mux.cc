@@ -114,7 +114,7 @@ bool ChannelMux::send_data(Slot& slot, Bytes bytes) {
   store_be32(head + 5, static_cast<uint32_t>(bytes.size()));
   tick_.schedule();
   auto sent = transport_->send(head, bytes);
-  if (!sent) fail(std::move(sent).error());
+  if (!sent) fail(sent.error());
   rekeying_ = sent && !*sent;
   return sent && *sent;
 }
@@ -122,7 +122,7 @@ bool ChannelMux::send_data(Slot& slot, Bytes bytes) {
 bool ChannelMux::send_controls() {
   while (!controls_.empty()) {
     auto sent = transport_->send(controls_.front(), {});
-    if (!sent) fail(std::move(sent).error());
+    if (!sent) fail(sent.error());
     rekeying_ = sent && !*sent;
     if (!sent || !*sent) return false;
     controls_.pop_front();
