@@ -7,7 +7,7 @@ Needs root, OpenSSH and a release build. Everything happens in network namespace
 removed at the end: one for the servers, one for each subject (a client with what it connects), joined by
 veth pairs, and one that is far away (a user-space wire with 50 ms round-trip time). All subjects start
 once; then the rounds take them in turn, so that the machine's moods meet everyone alike. Figures are
-medians; CPU time is that of the subject's own process.
+medians; CPU time is that of the subject's own process. UDP: see bench_udp.py.
 
       subject's namespace            servers' namespace "s"
       client ── subject ══ veth ══ sshd, SOCKS5 server ── target (10.78.0.1, on lo)
@@ -28,6 +28,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import bench_udp
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 TARGET = "10.78.0.1"
@@ -162,14 +164,18 @@ class Servers:
         public = pathlib.Path(f"{host_key}.pub").read_text().split()
         self.known_hosts.write_text(f"* {public[0]} {public[1]}\n")
         os.makedirs("/run/sshd", exist_ok=True)
-        config = lab.folder / "sshd_config"
-        config.write_text(
-            f"Port {SSHD_PORT}\nHostKey {host_key}\nAuthorizedKeysFile {self.key}.pub\n"
-            "PermitRootLogin prohibit-password\nStrictModes no\nUsePAM no\nUseDNS no\n"
-            "PidFile none\nMaxStartups 100\nLogLevel ERROR\n")
-        lab.start(self.space, "/usr/sbin/sshd", "-D", "-e", "-f", str(config))
+        self.host_key = host_key
+        self.start_sshd(lab, SSHD_PORT)
         lab.start(self.space, lab.program("socks_server"), f"0.0.0.0:{SOCKS_PORT}")
         lab.start(self.space, lab.program("load"), "serve", "--to", f"{TARGET}:{TARGET_PORT}")
+
+    def start_sshd(self, lab, port, more=""):
+        config = lab.folder / f"sshd_config_{port}"
+        config.write_text(
+            f"Port {port}\nHostKey {self.host_key}\nAuthorizedKeysFile {self.key}.pub\n"
+            "PermitRootLogin prohibit-password\nStrictModes no\nUsePAM no\nUseDNS no\n"
+            f"PidFile none\nMaxStartups 100\nLogLevel ERROR\n{more}")
+        lab.start(self.space, "/usr/sbin/sshd", "-D", "-e", "-f", str(config))
 
 
 class Subject:
@@ -382,7 +388,7 @@ def parse_arguments():
     parser.add_argument("--idle", type=int, default=1000, help="idle connections to hold")
     parser.add_argument("--rows", action="append", metavar="TEXT", help="only subjects with TEXT in their name")
     parser.add_argument("--skip", action="append", default=[],
-                        choices=["throughput", "idle", "opens"])
+                        choices=["throughput", "idle", "opens", "udp"])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--verbose", action="store_true", help="every figure as it comes")
     arguments = parser.parse_args()
@@ -412,6 +418,9 @@ def main():
             bench.throughput(subjects)
         for subject in subjects:
             bench.lab.stop(subject.process)
+    if "udp" not in arguments.skip:
+        bench_udp.measure_all(bench, lambda *words: Subject(bench.lab, bench.servers, *words, socks=False),
+                              print_table, TARGET)
     if "opens" not in arguments.skip:
         bench.opens(bench.start_subjects(far=True))
 
