@@ -32,7 +32,9 @@ class TcpStream final : public net::Stream {
   void finish() override;
   bool finished() const override { return finished_; }
   bool ended() const override { return at_end_ && peek().empty(); }
-  const Error* error() const override { return failed_ ? &error_ : nullptr; }
+  const Error* error() const override {
+    return failed_ || (broken_ && ended()) ? &error_ : nullptr;
+  }
 
   Endpoint local() const;
   Endpoint peer() const;
@@ -41,7 +43,7 @@ class TcpStream final : public net::Stream {
  private:
   void on_ready(FdWatcher::Ready ready);
   void receive();
-  void fail(int error_number);
+  void fail();
   void watch();
 
   Loop& loop_;
@@ -52,6 +54,7 @@ class TcpStream final : public net::Stream {
   bool at_end_ = false;
   bool finished_ = false;
   bool blocked_ = false;  // the kernel took less than write() offered
+  bool broken_ = false;   // nothing can be written any more: error_ says why
   bool failed_ = false;
   Error error_;
   Task progress_;
@@ -62,8 +65,8 @@ class TcpStream final : public net::Stream {
 /// refuse.
 using PrepareSocket = std::function<Result<void>(int fd)>;
 
-/// Makes the kernel end a connection whose peer has not acknowledged anything, data or probe, for about
-/// `within`. Idle connections are probed each third of that.
+/// Makes the kernel end a connection whose peer has not acknowledged anything, data or probe, for
+/// about `within`. Idle connections are probed each third of that.
 Result<void> notice_dead_peer(int fd, Duration within);
 
 struct DialOptions {

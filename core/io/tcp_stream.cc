@@ -12,6 +12,8 @@
 namespace tunproxy::io {
 namespace {
 
+constexpr const char* kLost = "connection lost";
+
 void make_ready(int fd) {
   ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
   const int on = 1;
@@ -80,7 +82,8 @@ void TcpStream::receive() {
   } else if (n == 0) {
     at_end_ = true;
   } else if (errno != EAGAIN && errno != EINTR) {
-    fail(errno);
+    if (!broken_) error_ = error_from_errno(errno, kLost);
+    fail();
   }
 }
 
@@ -98,12 +101,14 @@ void TcpStream::consume(size_t n) {
 }
 
 size_t TcpStream::write(Bytes bytes) {
-  if (finished_ || failed_ || bytes.empty()) return 0;
-  if (blocked_) return 0;
+  if (finished_ || failed_ || broken_ || blocked_ || bytes.empty()) return 0;
   const ssize_t n = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
   if (n < 0 && errno != EAGAIN && errno != EINTR) {
-    fail(errno);
+    // What the peer said before it went may still be read: the stream fails when that has ended.
+    broken_ = true;
+    error_ = error_from_errno(errno, kLost);
     progress_.schedule();
+    watch();
     return 0;
   }
   const size_t taken = n < 0 ? 0 : static_cast<size_t>(n);
@@ -119,9 +124,8 @@ void TcpStream::finish() {
   progress_.schedule();
 }
 
-void TcpStream::fail(int error_number) {
+void TcpStream::fail() {
   failed_ = true;
-  error_ = error_from_errno(error_number, "connection lost");
   rest_.clear();
   scratch_rest_ = {};
   watch();

@@ -105,6 +105,33 @@ TEST_F(TcpTest, AResetBehindUnreadDataIsStillNoticed) {
   EXPECT_EQ(received, "unread");
 }
 
+TEST_F(TcpTest, WhatThePeerSaidBeforeItWentIsReadThoughWritingFails) {
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+  TcpStream stream(loop_, UniqueFd(ends[0]));
+  UniqueFd peer(ends[1]);
+  ASSERT_EQ(::send(peer.get(), "farewell", 8, 0), 8);
+  peer.reset();
+  EXPECT_EQ(stream.write(as_bytes("too late")), 0U);
+  EXPECT_EQ(stream.error(), nullptr);
+  std::string received;
+  stream.on_progress([&] { received += read_all(stream); });
+  ASSERT_TRUE(run_until(loop_, [&] { return stream.error() != nullptr; }));
+  EXPECT_EQ(received, "farewell");
+}
+
+TEST_F(TcpTest, AWriteThatFailsAfterThePeersEndIsTheEnd) {
+  connect();
+  dialled_->on_progress([] {});
+  accepted_->finish();
+  ASSERT_TRUE(run_until(loop_, [&] { return dialled_->ended(); }));
+  accepted_.reset();
+  ASSERT_TRUE(run_until(loop_, [&] {
+    dialled_->write(as_bytes("x"));
+    return dialled_->error() != nullptr;
+  }));
+}
+
 TEST_F(TcpTest, DestroyingAFinishedAndEndedStreamDoesNotReset) {
   connect();
   dialled_->on_progress([] {});
