@@ -52,40 +52,6 @@ class RelayClient::Pending final : public net::Attempt {
   const uint32_t id_;
 };
 
-// Owns the client until it is handed over, which happens when nothing of it is on the stack.
-class RelayClient::Starting final : public net::Attempt {
- public:
-  Starting(io::Loop& loop, std::unique_ptr<net::Stream> stream, const RelayOptions& options,
-           net::Done<std::unique_ptr<RelayClient>> done)
-      : loop_(loop),
-        done_(std::move(done)),
-        client_(new RelayClient(loop, std::move(stream), options, *this)),
-        deliver_(loop, [this] { deliver(); }) {}
-  Starting(const Starting&) = delete;
-  Starting& operator=(const Starting&) = delete;
-  ~Starting() override {
-    if (client_ == nullptr) return;
-    client_->starting_ = nullptr;
-    loop_.retire(std::shared_ptr<RelayClient>(std::move(client_)));
-  }
-
-  void settle() { deliver_.schedule(); }
-
- private:
-  void deliver() {
-    const auto done = std::move(done_);
-    std::unique_ptr<RelayClient> client = std::move(client_);
-    client->starting_ = nullptr;
-    if (client->lost_) return done(*client->lost_);
-    done(std::move(client));
-  }
-
-  io::Loop& loop_;
-  net::Done<std::unique_ptr<RelayClient>> done_;
-  std::unique_ptr<RelayClient> client_;
-  io::Task deliver_;
-};
-
 std::unique_ptr<net::Attempt> RelayClient::start(io::Loop& loop,
                                                  std::unique_ptr<net::Stream> stream,
                                                  const RelayOptions& options,

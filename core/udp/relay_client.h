@@ -12,6 +12,7 @@
 #include "core/io/timer.h"
 #include "core/net/datagram_proxy.h"
 #include "core/net/stream.h"
+#include "core/udp/client_start.h"
 #include "core/udp/relay_client_channel.h"
 
 namespace tunproxy::udp {
@@ -55,7 +56,8 @@ class RelayClient final : public net::DatagramProxy, private RelayChannel::User 
 
  private:
   class Session;
-  class Starting;
+  using Starting = ClientStart<RelayClient, RelayOptions>;
+  friend Starting;
   class Pending;
   struct Association {
     net::OnDatagram on_datagram;

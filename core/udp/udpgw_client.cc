@@ -77,40 +77,6 @@ class UdpgwClient::Pending final : public net::Attempt {
   io::Task deliver_;
 };
 
-// Owns the client until it is handed over, which happens when nothing of it is on the stack.
-class UdpgwClient::Starting final : public net::Attempt {
- public:
-  Starting(io::Loop& loop, std::unique_ptr<net::Stream> stream, const UdpgwOptions& options,
-           net::Done<std::unique_ptr<UdpgwClient>> done)
-      : loop_(loop),
-        done_(std::move(done)),
-        client_(new UdpgwClient(loop, std::move(stream), options, *this)),
-        deliver_(loop, [this] { deliver(); }) {}
-  Starting(const Starting&) = delete;
-  Starting& operator=(const Starting&) = delete;
-  ~Starting() override {
-    if (client_ == nullptr) return;
-    client_->starting_ = nullptr;
-    loop_.retire(std::shared_ptr<UdpgwClient>(std::move(client_)));
-  }
-
-  void settle() { deliver_.schedule(); }
-
- private:
-  void deliver() {
-    const auto done = std::move(done_);
-    std::unique_ptr<UdpgwClient> client = std::move(client_);
-    client->starting_ = nullptr;
-    if (client->lost_) return done(*client->lost_);
-    done(std::move(client));
-  }
-
-  io::Loop& loop_;
-  net::Done<std::unique_ptr<UdpgwClient>> done_;
-  std::unique_ptr<UdpgwClient> client_;
-  io::Task deliver_;
-};
-
 std::unique_ptr<net::Attempt> UdpgwClient::start(io::Loop& loop,
                                                  std::unique_ptr<net::Stream> stream,
                                                  const UdpgwOptions& options,

@@ -15,6 +15,7 @@
 #include "core/io/timer.h"
 #include "core/net/datagram_proxy.h"
 #include "core/net/stream.h"
+#include "core/udp/client_start.h"
 #include "core/udp/udpgw_client_queue.h"
 #include "core/udp/udpgw_wire.h"
 
@@ -69,7 +70,8 @@ class UdpgwClient final : public net::DatagramProxy {
  private:
   enum class State : uint8_t { probing, open, lost };
   class Session;
-  class Starting;
+  using Starting = ClientStart<UdpgwClient, UdpgwOptions>;
+  friend Starting;
   class Pending;
   struct Association {
     net::OnDatagram on_datagram;
