@@ -12,7 +12,8 @@ import sys
 import tempfile
 
 CORE = ["core/base", "core/net", "core/io"]
-PROTOCOLS = CORE + ["core/socks5", "core/ssh", "core/dns", "core/udp", "core/rules", "core/tls"]
+PROTOCOLS = CORE + ["core/socks5", "core/ssh", "core/dns", "core/udp", "core/rules", "core/tls",
+                    "core/account", "core/gate", "core/control"]
 
 # Layer -> the layers it may include besides itself. The longest matching folder is a file's layer.
 ALLOWED = {
@@ -22,7 +23,10 @@ ALLOWED = {
     "core/socks5": CORE,
     "core/ssh": CORE,
     "core/dns": CORE,
-    "core/rules": CORE,
+    "core/rules": ["core/base"],
+    "core/account": CORE + ["core/rules"],
+    "core/gate": CORE + ["core/rules", "core/account", "core/dns"],
+    "core/control": CORE + ["core/rules", "core/account"],
     "core/tls": CORE,
     "core/udp": CORE + ["core/socks5", "core/ssh", "core/dns"],
     "core": PROTOCOLS + ["tun2socks"],
@@ -43,6 +47,7 @@ OWNED = {
     r"(linux|netlink|libnl.*)/.*": ["platform", "tests", "tools/bench"],
     r"spdlog/.*": ["core/base"],
     r"CLI/.*": ["tools", "core/config"],
+    r"prometheus/.*": ["core/control"],
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
