@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,18 +16,54 @@
 
 namespace tunproxy::ssh {
 
+/// A private key that is in no file: from an app's key store.
+struct MemoryKey {
+  std::string name;                  ///< for messages and questions: "key of profile Home"
+  Secret content;                    ///< OpenSSH's format or PEM
+  std::optional<Secret> passphrase;  ///< if it is encrypted; else the prompter is asked
+  std::string certificate;           ///< the text of a "…-cert.pub" file for it; may be empty
+};
+
+/// Paths may begin with "~/". What OpenSSH calls it stands in brackets.
 struct UserLoginOptions {
   std::string host;  ///< as the user wrote it: what known_hosts is searched for
   uint16_t port = 22;
   std::string user;
 
-  std::vector<std::string> identity_files;  ///< if empty: the usual ones in `directory` that exist
+  /// Keys asked for by name, best first; a missing one is an error. A ".pub" names one of the
+  /// agent.
+  std::vector<std::string> identity_files;
+  /// Keys that are tried if they exist [IdentityFile as `ssh -G` lists it, defaults included]. If
+  /// this, `identity_files` and `keys` are empty: the usual ones in `directory`.
+  std::vector<std::string> usual_identity_files;
+  std::vector<std::string> certificate_files;  ///< beside each key's "-cert.pub" [CertificateFile]
+  std::vector<MemoryKey> keys;                 ///< tried before those of files
+  bool identities_only = false;                ///< of the agent only keys that are also named here
+  /// The agent's socket [IdentityAgent]: a path, "$VARIABLE", "SSH_AUTH_SOCK", "none". If empty:
+  /// SSH_AUTH_SOCK.
+  std::string agent_socket;
+  bool use_agent = true;
+  /// Signature algorithms to use, best first [PubkeyAcceptedAlgorithms without patterns and +-^];
+  /// if empty: all.
+  std::vector<std::string> key_algorithms;
+  /// Tried before anybody is asked, as the password and as the answer to the first hidden question
+  /// of keyboard-interactive.
+  std::optional<Secret> password;
+  int password_prompts = 3;  ///< [NumberOfPasswordPrompts]
+  /// The methods to use and their order [PreferredAuthentications]; if empty: publickey,
+  /// keyboard-interactive, password.
+  std::vector<std::string> preferred_methods;
+
   std::vector<std::string>
       known_hosts_files;  ///< if empty: known_hosts and known_hosts2 in `directory`
   std::vector<std::string> system_known_hosts_files = {"/etc/ssh/ssh_known_hosts",
                                                        "/etc/ssh/ssh_known_hosts2"};
-  std::string directory;  ///< if empty: ~/.ssh
-  bool use_agent = true;  ///< the one at SSH_AUTH_SOCK
+  std::string host_key_alias;  ///< stands for host and port in known_hosts and certificates
+  /// Of these only, in this order [HostKeyAlgorithms without patterns and +-^]; if empty: all,
+  /// those that are known first.
+  std::vector<std::string> host_key_algorithms;
+  bool hash_known_hosts = false;  ///< also done where the file has hashed names
+  std::string directory;          ///< if empty: ~/.ssh
   HostKeyPolicy host_key_policy = HostKeyPolicy::ask;
   Prompter* prompter =
       nullptr;  ///< null: nobody to ask; `ask` is `strict` then. REQUIRES: outlives the Login
