@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "core/io/direct_bind.h"
+
 namespace tunproxy::io {
 
 std::unique_ptr<net::Attempt> DirectProxy::connect(const Target& target,
@@ -13,6 +15,12 @@ std::unique_ptr<net::Attempt> DirectProxy::connect(const Target& target,
       done(stream.error());
     }
   });
+}
+
+std::unique_ptr<net::Attempt> DirectProxy::bind(const Target& from, net::OnBound on_bound,
+                                                net::Done<net::Accepted> done) {
+  return std::make_unique<DirectBind>(loop_, from, options_.prepare, std::move(on_bound),
+                                      std::move(done));
 }
 
 }  // namespace tunproxy::io

@@ -12,6 +12,10 @@ class DirectProxy final : public net::Proxy {
 
   std::unique_ptr<net::Attempt> connect(const Target& target,
                                         net::Done<std::unique_ptr<net::Stream>> done) override;
+  /// Listens on the local address from which `from` is reached; on all of its family if it is
+  /// unspecified. Of a name, all addresses may come.
+  std::unique_ptr<net::Attempt> bind(const Target& from, net::OnBound on_bound,
+                                     net::Done<net::Accepted> done) override;
 
  private:
   Loop& loop_;

@@ -88,9 +88,10 @@ class TcpListener {
  public:
   using OnAccept = std::function<void(std::unique_ptr<TcpStream>)>;
 
-  /// Port 0 takes a free port; see local().
+  /// Port 0 takes a free port; see local(). What `prepare` sets goes on to accepted sockets.
   static Result<std::unique_ptr<TcpListener>> listen(Loop& loop, const Endpoint& at,
-                                                     OnAccept on_accept);
+                                                     OnAccept on_accept,
+                                                     const PrepareSocket& prepare = {});
   ~TcpListener();
   TcpListener(const TcpListener&) = delete;
   TcpListener& operator=(const TcpListener&) = delete;

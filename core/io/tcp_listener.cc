@@ -35,13 +35,17 @@ struct TcpListener::State {
 };
 
 Result<std::unique_ptr<TcpListener>> TcpListener::listen(Loop& loop, const Endpoint& at,
-                                                         OnAccept on_accept) {
+                                                         OnAccept on_accept,
+                                                         const PrepareSocket& prepare) {
   const int family = at.address.is_v4() ? AF_INET : AF_INET6;
   UniqueFd socket(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   const auto fail = [&] {
     return error_from_errno(errno, fmt::format("cannot listen on {}", at.to_string()));
   };
   if (!socket) return fail();
+  if (prepare) {
+    if (auto prepared = prepare(socket.get()); !prepared) return prepared.error();
+  }
   const int on = 1;
   ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   sockaddr_storage address{};

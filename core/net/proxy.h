@@ -25,6 +25,14 @@ class Attempt {
   virtual ~Attempt() = default;
 };
 
+/// Who came to a bind().
+struct Accepted {
+  std::unique_ptr<Stream> stream;
+  Endpoint peer;
+};
+/// The address at which a bind() waits; unspecified if only its port is known.
+using OnBound = std::function<void(const Endpoint& listening)>;
+
 class Proxy {
  public:
   Proxy() = default;
@@ -37,6 +45,17 @@ class Proxy {
   /// time. REQUIRES: the proxy outlives the attempt.
   virtual std::unique_ptr<Attempt> connect(const Target& target,
                                            Done<std::unique_ptr<Stream>> done) = 0;
+
+  /// BIND (RFC 1928 §4): listens at the far end for one connection. Only `from`'s address may come,
+  /// from any port; anybody where it is unspecified (0.0.0.0, ::). `on_bound` is called once, from
+  /// the loop, and then `done`, which ends the listening; an error may come without `on_bound`:
+  /// not_allowed where the far end forbids it. Waits without a bound: the caller's to end.
+  /// Returns nullptr, and calls neither, where there is no BIND: that is command_not_supported.
+  /// REQUIRES: the proxy outlives the attempt.
+  virtual std::unique_ptr<Attempt> bind(const Target& from, OnBound on_bound, Done<Accepted> done) {
+    (void)from, (void)on_bound, (void)done;
+    return nullptr;
+  }
 };
 
 }  // namespace tunproxy::net

@@ -1,0 +1,34 @@
+// DirectBind: waits for one connection to this machine, for DirectProxy::bind().
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/io/delivery.h"
+#include "core/io/tcp.h"
+#include "core/net/proxy.h"
+
+namespace tunproxy::io {
+
+class DirectBind final : public net::Attempt {
+ public:
+  DirectBind(Loop& loop, const Target& from, PrepareSocket prepare, net::OnBound on_bound,
+             net::Done<net::Accepted> done);
+
+ private:
+  void listen(std::vector<Endpoint> expected);
+  void accept(std::unique_ptr<TcpStream> stream);
+  bool expects(const Endpoint& peer) const;
+
+  Loop& loop_;
+  PrepareSocket prepare_;
+  net::OnBound on_bound_;
+  std::unique_ptr<net::Attempt> lookup_;
+  std::vector<Endpoint> expected_;
+  std::unique_ptr<TcpListener> listener_;
+  Endpoint listening_;
+  Task bound_;
+  Delivery<net::Accepted> delivery_;
+};
+
+}  // namespace tunproxy::io
