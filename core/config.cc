@@ -14,17 +14,18 @@ Error usage(std::string message) {
 }  // namespace
 
 Result<void> Config::check() const {
-  if (ssh.has_value() == socks5.has_value()) {
+  if (ssh.server.has_value() == socks5.server.has_value()) {
     return usage("say where to go: either --ssh [user@]host or --socks5 HOST:PORT");
   }
-  if (!ssh && !(identities.empty() && known_hosts.empty() && !host_keys)) {
+  const ssh::HostSettings& login = ssh.login;
+  if (!ssh.server && !(login.identities.empty() && login.known_hosts.empty() && !login.host_keys)) {
     return usage("--identity, --known-hosts and --host-key-policy need --ssh");
   }
-  if (udpgw && !(ssh && (udp == UdpCarrier::automatic || udp == UdpCarrier::udpgw))) {
+  if (udpgw && !(ssh.server && (udp == UdpCarrier::automatic || udp == UdpCarrier::udpgw))) {
     return usage("--udpgw needs --ssh, and --udp auto or udpgw");
   }
   if (!tun && !command.empty()) return usage("-- COMMAND needs the TUN: leave --no-tun out");
-  if (!tun && !socks_listen) {
+  if (!tun && !listener.at) {
     return usage("--no-tun leaves nothing to do: add --socks ADDR:PORT");
   }
   if (!tun && !(tun_name.empty() && routes.empty() && excluded.empty())) {
@@ -66,19 +67,23 @@ Result<UdpCarrier> parse_udp_carrier(std::string_view name) {
   return usage(fmt::format("'{}' carries no UDP: use auto, relay, udpgw or none", name));
 }
 
-Result<SshServer> parse_ssh_server(std::string_view text, const std::string& default_user,
-                                   uint16_t default_port) {
+Result<SshServer> parse_ssh_server(std::string_view text) {
   const size_t at = text.rfind('@');  // a user name may contain one, a host may not
   const bool has_user = at != std::string_view::npos;
-  std::string user = has_user ? std::string(text.substr(0, at)) : default_user;
-  if (user.empty() || user.front() == '-') {
+  const std::string user(text.substr(0, has_user ? at : 0));
+  if (has_user && (user.empty() || user.front() == '-')) {
     return usage(fmt::format("'{}' is not [user@]host[:port]: the user is missing", text));
   }
-  auto server = Target::parse(has_user ? text.substr(at + 1) : text, default_port);
+  const std::string_view place = has_user ? text.substr(at + 1) : text;
+  auto server = Target::parse(place);
+  if (!server) {  // without a port?
+    server = Target::parse(place, Config::kDefaultSshPort);
+    if (server) server = Target::from_host(server->host(), 0);
+  }
   if (!server || server->host().front() == '-') {
     return usage(fmt::format("'{}' is not [user@]host[:port]", text));
   }
-  return SshServer{std::move(user), *server};
+  return SshServer{user, *server};
 }
 
 }  // namespace tunproxy

@@ -1,5 +1,5 @@
-// Config: everything a tunnel can be told, in one place. Filled by the command line
-// (tools/tunproxy); the rest of the program reads it and nothing else.
+// Config: everything a tunnel can be told, in one place. Filled by core/config_schema.h from the
+// command line, a file or the C API; the rest of the program reads it and nothing else.
 #pragma once
 
 #include <optional>
@@ -9,7 +9,7 @@
 #include "core/base/address.h"
 #include "core/base/log.h"
 #include "core/base/result.h"
-#include "core/ssh/host_key_policy.h"
+#include "core/ssh/host_settings.h"
 
 namespace tunproxy {
 
@@ -31,9 +31,135 @@ struct Names {
 /// "server", "fake" or "ADDR[:PORT]".
 Result<Names> parse_names(std::string_view text);
 
+/// An SSH server as it is named. What is not said comes from the user's ssh_config, else from the
+/// defaults.
 struct SshServer {
+  std::string user;  ///< empty: not said
+  Target server;     ///< a host or an alias of ssh_config; port 0: not said
+};
+
+/// An SSH server with nothing left to find out.
+struct SshHost {
   std::string user;
   Target server;
+  std::string name;  ///< what known hosts are searched for: the alias for keys, else the host
+  ssh::HostSettings login;
+};
+
+/// A proxy in front of the first SSH server.
+struct ViaProxy {
+  enum class Scheme : uint8_t { http, https, socks5 };
+  Scheme scheme = Scheme::http;
+  std::string user;  ///< empty: no authentication
+  Target proxy;
+};
+
+/// Whether and what OpenSSH's client is asked for its configuration (`ssh -G`).
+struct SshConfigUse {
+  enum class Mode : uint8_t {
+    automatic,  ///< the user's and the system's files, where `ssh` is installed
+    file,       ///< this file alone
+    none,
+  };
+  Mode mode = Mode::automatic;
+  std::string file;
+};
+
+/// A password: in memory, or the first line of a file.
+struct Password {
+  std::optional<ssh::Secret> text;
+  std::string file;
+
+  bool given() const { return text.has_value() || !file.empty(); }
+};
+
+enum class TlsVersion : uint8_t { tls1_2, tls1_3 };
+
+/// Who shares SSH connections with whom.
+enum class Isolation : uint8_t {
+  none,         ///< everybody
+  user,         ///< one connection for each user of the listener
+  destination,  ///< one connection for each destination
+};
+
+/// What becomes of a flow.
+enum class RuleAction : uint8_t {
+  allow,   ///< through the tunnel
+  direct,  ///< outside the tunnel
+  deny,
+};
+
+/// The SSH server and the way to it.
+struct SshSettings {
+  std::optional<SshServer> server;  ///< set: SSH is the way out
+  std::optional<uint16_t> port;     ///< of a server that does not say its own
+  SshConfigUse config;
+  std::optional<std::vector<SshServer>> jump;  ///< empty: none; unset: as ssh_config says
+  std::optional<std::string> proxy_command;    ///< empty: none; unset: as ssh_config says
+  std::optional<ViaProxy> via;
+  Password via_password;
+  ssh::HostSettings login;  ///< at the server, and at the jumps but for password and alias
+  std::string password_file;
+  unsigned sessions = 4;              ///< connections at the same time, at most
+  std::optional<unsigned> keepalive;  ///< seconds between probes; default: kDefaultKeepalive
+
+  /// The jumps in their order and then the server, with all that ssh_config says of them; made by
+  /// resolve_ssh(), which also sets what is unset above.
+  std::vector<SshHost> path;
+};
+
+/// A SOCKS5 server as the way out.
+struct Socks5Settings {
+  std::optional<Target> server;  ///< set: it is the way out
+  bool tls = false;              ///< the rest but for user and password needs it
+  std::string user;              ///< empty: no authentication
+  Password password;
+  std::string ca;           ///< file of certificates to trust; empty: the system's
+  std::string certificate;  ///< ours, with its key
+  std::string key;
+  std::string name;  ///< that its certificate must have; empty: the host
+};
+
+/// An account of the listener. The password is the file's first line, plain or hashed.
+struct SocksUser {
+  std::string name;
+  std::string password_file;
+};
+
+/// TLS of the listener; it is plain if there is no certificate.
+struct ListenerTls {
+  std::string certificate;  ///< file of the chain
+  std::string key;
+  std::string client_ca;  ///< set: clients must show a certificate by it
+  TlsVersion minimum = TlsVersion::tls1_2;
+};
+
+/// The listener for SOCKS5, SOCKS4 and HTTP CONNECT.
+struct ListenerSettings {
+  std::optional<Endpoint> at;  ///< no listener by default
+  std::vector<SocksUser> users;
+  bool open = false;  ///< clients that are not local need no password
+  ListenerTls tls;
+  Isolation isolation = Isolation::none;
+  unsigned connections = 16384;  ///< at the same time, at most
+  unsigned connections_per_client = 4096;
+};
+
+/// Which flows are let through. The file's rules come before the ones given one by one.
+struct RuleSettings {
+  std::string file;
+  std::vector<std::string> rules;
+  std::vector<std::string> allowed_hosts;  ///< the simple form: these alone, on `allowed_ports`
+  std::vector<std::string> allowed_ports;
+  RuleAction otherwise = RuleAction::allow;
+};
+
+/// Who may see what happens.
+struct AccountSettings {
+  std::string control;              ///< Unix socket for `tunproxy status`
+  std::optional<Endpoint> metrics;  ///< listener for Prometheus
+  std::string access_log;
+  bool access_log_hosts = false;  ///< destinations in clear, not hashed
 };
 
 struct Config {
@@ -41,16 +167,13 @@ struct Config {
   static constexpr uint16_t kDefaultSocksPort = 1080;
   static constexpr uint16_t kDefaultUdpgwPort = 7300;
   static constexpr uint16_t kDnsPort = 53;
+  static constexpr unsigned kDefaultKeepalive = 5;
   static constexpr unsigned kSmallestMtu = 1280;  // IPv6 demands it (RFC 8200 §5)
   static constexpr unsigned kLargestMtu = 65535;
 
-  // The way out: exactly one of these.
-  std::optional<SshServer> ssh;
-  std::optional<Target> socks5;
-
-  std::vector<std::string> identities;          ///< key files; empty: OpenSSH's default names
-  std::vector<std::string> known_hosts;         ///< empty: OpenSSH's default files
-  std::optional<ssh::HostKeyPolicy> host_keys;  ///< default: ask on a terminal, else strict
+  // The way out: exactly one of these has a server.
+  SshSettings ssh;
+  Socks5Settings socks5;
 
   // The ways in.
   bool tun = true;
@@ -58,8 +181,8 @@ struct Config {
   uint16_t mtu = 1500;
   std::vector<Cidr> routes;  ///< empty: everything
   std::vector<Cidr> excluded;
-  std::optional<Endpoint> socks_listen;  ///< no listener by default
-  std::vector<std::string> command;      ///< run in a network of its own; empty: the whole machine
+  ListenerSettings listener;
+  std::vector<std::string> command;  ///< run in a network of its own; empty: the whole machine
 
   UdpCarrier udp = UdpCarrier::automatic;
   std::optional<Target> udpgw;      ///< as the server sees it; default: its 127.0.0.1:7300
@@ -67,6 +190,9 @@ struct Config {
   unsigned udp_idle = 120;          ///< seconds after which an unused one is given up
 
   Names dns;
+  RuleSettings rules;
+  AccountSettings account;
+  unsigned memory = 0;  ///< megabytes that buffers may take in all; 0: no budget
 
   std::optional<log::Level>
       log_level;         ///< default: info; warn with a command, whose terminal it is
@@ -79,8 +205,7 @@ struct Config {
   Result<void> check() const;
 };
 
-/// "[user@]host[:port]"; the user defaults to `default_user`, the port to `default_port`.
-Result<SshServer> parse_ssh_server(std::string_view text, const std::string& default_user,
-                                   uint16_t default_port);
+/// "[user@]host[:port]".
+Result<SshServer> parse_ssh_server(std::string_view text);
 
 }  // namespace tunproxy

@@ -47,7 +47,7 @@ Tunnel::~Tunnel() {
 }
 
 void Tunnel::start(net::Done<void> done) {
-  if (config_.ssh) {
+  if (config_.ssh.server) {
     start_ssh(std::move(done));
   } else {
     start_socks5(std::move(done));
@@ -69,7 +69,7 @@ void Tunnel::start_ssh(net::Done<void> done) {
 
 ssh::SupervisorOptions Tunnel::ssh_options(ssh::Prompter* prompter) {
   ssh::SupervisorOptions options;
-  options.server = config_.ssh->server;
+  options.server = config_.ssh.server->server;
   options.dial.prepare = [prepare = platform_.prepare_socket](int fd) -> Result<void> {
     if (auto alive = io::notice_dead_peer(fd, kDeadAfter); !alive) return alive;
     return prepare ? prepare(fd) : Result<void>();
@@ -92,7 +92,7 @@ void Tunnel::start_lane() {
 void Tunnel::start_socks5(net::Done<void> done) {
   socks5::ClientOptions options;
   options.dial.prepare = platform_.prepare_socket;
-  socks5_ = std::make_unique<socks5::Client>(loop_, *config_.socks5, std::move(options));
+  socks5_ = std::make_unique<socks5::Client>(loop_, *config_.socks5.server, std::move(options));
   attempt_ = socks5_->probe([this, done = std::move(done)](Result<void> probed) {
     if (!probed) return done(probed.error());
     // Without --dns the resolver that a program asks is the one that is asked through the proxy.
@@ -123,12 +123,12 @@ void Tunnel::ssh_state(ssh::Supervisor::State state, const Error* error) {
 
 Result<std::unique_ptr<ssh::Login>> Tunnel::make_login(ssh::Prompter* prompter) const {
   ssh::UserLoginOptions options;
-  options.host = config_.ssh->server.host();
-  options.port = config_.ssh->server.port();
-  options.user = config_.ssh->user;
-  options.identity_files = config_.identities;
-  options.known_hosts_files = config_.known_hosts;
-  if (config_.host_keys) options.host_key_policy = *config_.host_keys;
+  options.host = config_.ssh.server->server.host();
+  options.port = config_.ssh.server->server.port();
+  options.user = config_.ssh.server->user;
+  options.identity_files = config_.ssh.login.identities;
+  options.known_hosts_files = config_.ssh.login.known_hosts;
+  if (config_.ssh.login.host_keys) options.host_key_policy = *config_.ssh.login.host_keys;
   options.prompter = prompter;
   options.credentials = credentials_;
   auto login = ssh::UserLogin::create(std::move(options));
@@ -221,9 +221,10 @@ Result<void> Tunnel::serve_packets(tun2socks::PacketDevice& device) {
 }
 
 std::string Tunnel::summary() const {
-  const std::string out =
-      config_.ssh ? fmt::format("SSH {}@{}", config_.ssh->user, config_.ssh->server.to_string())
-                  : fmt::format("SOCKS5 {}", config_.socks5->to_string());
+  const std::string out = config_.ssh.server
+                              ? fmt::format("SSH {}@{}", config_.ssh.server->user,
+                                            config_.ssh.server->server.to_string())
+                              : fmt::format("SOCKS5 {}", config_.socks5.server->to_string());
   std::string ways_in;
   if (server_) ways_in += fmt::format("; SOCKS5 listener on {}", server_->local().to_string());
   if (engine_) ways_in += "; TUN";

@@ -47,12 +47,12 @@ void declare_way_out(CLI::App& app, Words& words, Config& config) {
       ->capture_default_str()
       ->type_name("N")
       ->group(group);
-  app.add_option("--identity", config.identities,
+  app.add_option("--identity", config.ssh.login.identities,
                  "Private key (repeatable; default: the agent's keys and ~/.ssh/id_*)")
       ->type_name("FILE")
       ->allow_extra_args(false)
       ->group(group);
-  app.add_option("--known-hosts", config.known_hosts,
+  app.add_option("--known-hosts", config.ssh.login.known_hosts,
                  "File of known host keys (repeatable; default: ~/.ssh/known_hosts and "
                  "/etc/ssh/ssh_known_hosts)")
       ->type_name("FILE")
@@ -157,13 +157,12 @@ Result<void> understand_blocks(const char* option, const std::vector<std::string
 }
 
 Result<void> understand_all(const Words& words, const std::string& user, Config& config) {
-  const auto port = static_cast<uint16_t>(words.port);
   const Result<void> results[] = {
-      understand("--ssh", words.ssh, config.ssh,
-                 [&](const auto& text) { return parse_ssh_server(text, user, port); }),
-      understand("--socks5", words.socks5, config.socks5,
+      understand("--ssh", words.ssh, config.ssh.server,
+                 [](const auto& text) { return parse_ssh_server(text); }),
+      understand("--socks5", words.socks5, config.socks5.server,
                  [](const auto& text) { return Target::parse(text, Config::kDefaultSocksPort); }),
-      understand("--socks", words.socks, config.socks_listen,
+      understand("--socks", words.socks, config.listener.at,
                  [](const auto& text) { return Endpoint::parse(text); }),
       understand("--dns", words.dns, config.dns,
                  [](const auto& text) { return parse_names(text); }),
@@ -171,7 +170,7 @@ Result<void> understand_all(const Words& words, const std::string& user, Config&
                  [](const auto& text) { return parse_udp_carrier(text); }),
       understand("--udpgw", words.udpgw, config.udpgw,
                  [](const auto& text) { return Target::parse(text, Config::kDefaultUdpgwPort); }),
-      understand("--host-key-policy", words.host_key_policy, config.host_keys,
+      understand("--host-key-policy", words.host_key_policy, config.ssh.login.host_keys,
                  [](const auto& text) { return ssh::parse_host_key_policy(text); }),
       understand("--log-level", words.log_level, config.log_level,
                  [](const auto& text) { return log::parse_level(text); }),
@@ -180,6 +179,13 @@ Result<void> understand_all(const Words& words, const std::string& user, Config&
   };
   for (const Result<void>& result : results) {
     if (!result) return result;
+  }
+  if (config.ssh.server) {
+    auto& [name, server] = *config.ssh.server;
+    if (name.empty()) name = user;
+    if (server.port() == 0) {
+      server = Target::from_host(server.host(), static_cast<uint16_t>(words.port));
+    }
   }
   config.tun = !words.no_tun;
   config.mtu = static_cast<uint16_t>(words.mtu);

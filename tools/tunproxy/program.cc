@@ -86,8 +86,8 @@ void Program::start_tunnel() {
 
 // The traffic switches over only now, when there is a tunnel to take it.
 Result<void> Program::bring_up() {
-  if (config_.socks_listen) {
-    if (auto served = tunnel_->serve_socks(*config_.socks_listen); !served) return served;
+  if (config_.listener.at) {
+    if (auto served = tunnel_->serve_socks(*config_.listener.at); !served) return served;
   }
   if (host_) {
     if (auto applied = host_->apply(); !applied) return applied;

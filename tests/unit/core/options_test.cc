@@ -21,12 +21,12 @@ TEST(Options, DefaultsAreTheDocumentedOnes) {
   ASSERT_TRUE(invocation) << invocation.error().message;
   const Config& config = invocation->config;
   EXPECT_EQ(invocation->action, Invocation::Action::run);
-  EXPECT_EQ(config.ssh->user, "me");
-  EXPECT_EQ(config.ssh->server.to_string(), "host:22");
+  EXPECT_EQ(config.ssh.server->user, "me");
+  EXPECT_EQ(config.ssh.server->server.to_string(), "host:22");
   EXPECT_TRUE(config.tun);
   EXPECT_EQ(config.mtu, 1500);
-  EXPECT_FALSE(config.socks_listen);
-  EXPECT_FALSE(config.host_keys);
+  EXPECT_FALSE(config.listener.at);
+  EXPECT_FALSE(config.ssh.login.host_keys);
   EXPECT_TRUE(config.routes.empty());
   EXPECT_FALSE(config.dns.resolver);
   EXPECT_FALSE(config.dns.fake);
@@ -68,16 +68,16 @@ TEST(Options, EverythingArrives) {
       "--log-level debug --log-file f");
   ASSERT_TRUE(invocation) << invocation.error().message;
   const Config& config = invocation->config;
-  EXPECT_EQ(config.ssh->server.to_string(), "host:2222");
-  EXPECT_EQ(config.identities, (std::vector<std::string>{"a", "b"}));
-  EXPECT_EQ(config.known_hosts, std::vector<std::string>{"k"});
-  EXPECT_EQ(config.host_keys, ssh::HostKeyPolicy::accept_new);
+  EXPECT_EQ(config.ssh.server->server.to_string(), "host:2222");
+  EXPECT_EQ(config.ssh.login.identities, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(config.ssh.login.known_hosts, std::vector<std::string>{"k"});
+  EXPECT_EQ(config.ssh.login.host_keys, ssh::HostKeyPolicy::accept_new);
   EXPECT_EQ(config.tun_name, "t0");
   EXPECT_EQ(config.mtu, 9000);
   ASSERT_EQ(config.routes.size(), 2U);
   EXPECT_EQ(config.routes[1].to_string(), "2001:db8::/32");
   EXPECT_EQ(config.excluded[0].to_string(), "10.1.0.0/16");
-  EXPECT_EQ(config.socks_listen->to_string(), "127.0.0.1:1080");
+  EXPECT_EQ(config.listener.at->to_string(), "127.0.0.1:1080");
   EXPECT_EQ(config.udp, UdpCarrier::none);
   EXPECT_EQ(config.udp_associations, 7U);
   EXPECT_EQ(config.udp_idle, 30U);
@@ -96,7 +96,7 @@ TEST(Options, AUdpgwIsNamedAsTheServerSeesIt) {
 }
 
 TEST(Options, ThePortInTheServerWins) {
-  EXPECT_EQ(parse_line("--ssh host:23 --port 24")->config.ssh->server.port(), 23);
+  EXPECT_EQ(parse_line("--ssh host:23 --port 24")->config.ssh.server->server.port(), 23);
 }
 
 TEST(Options, TheCommandKeepsItsOwnOptions) {
@@ -135,31 +135,29 @@ TEST_P(BadLines, GetOneClearLine) {
 
 INSTANTIATE_TEST_SUITE_P(
     Lines, BadLines,
-    ::testing::Values(BadLine{"", "--ssh"}, BadLine{"--ssh a --socks5 b", "either"},
-                      BadLine{"--ssh", "--ssh"}, BadLine{"--nonsense", "--nonsense"},
-                      BadLine{"--ssh a --port 0", "--port"}, BadLine{"--ssh a --mtu 100", "--mtu"},
-                      BadLine{"--ssh a --mtu x", "--mtu"},
-                      BadLine{"--ssh a --route 10.0.0.1/8", "--route: '10.0.0.1/8'"},
-                      BadLine{"--ssh a --exclude z", "--exclude: 'z'"},
-                      BadLine{"--ssh a --socks 1080", "--socks"},
-                      BadLine{"--ssh a --socks localhost:1080", "numeric"},
-                      BadLine{"--ssh a --dns ns.example", "--dns: 'ns.example'"},
-                      BadLine{"--ssh a --dns fake --no-tun --socks 127.0.0.1:1", "--dns fake"},
-                      BadLine{"--ssh a --host-key-policy no", "--host-key-policy"},
-                      BadLine{"--ssh a --log-level loud", "--log-level"},
-                      BadLine{"--ssh a --udp pigeon", "--udp"},
-                      BadLine{"--ssh a --udpgw x:0", "--udpgw"},
-                      BadLine{"--ssh a --udp relay --udpgw x", "--udpgw"},
-                      BadLine{"--socks5 b --udpgw x", "--udpgw"},
-                      BadLine{"--ssh a --udp-associations 0", "--udp-associations"},
-                      BadLine{"--ssh a --udp-associations 101", "--udp-associations"},
-                      BadLine{"--ssh a --no-tun", "--socks"},
-                      BadLine{"--ssh a --no-tun --socks 127.0.0.1:1 --route 10.0.0.0/8",
-                              "--no-tun"},
-                      BadLine{"--ssh a --no-tun --socks 127.0.0.1:1 -- ls", "--no-tun"},
-                      BadLine{"--ssh a --", "command"}, BadLine{"--socks5 b --identity i", "--ssh"},
-                      BadLine{"--ssh a --exclude 10.0.0.0/8 -- ls", "--exclude"},
-                      BadLine{"--ssh a stray", "stray"}));
+    ::testing::Values(
+        BadLine{"", "--ssh"}, BadLine{"--ssh a --socks5 b", "either"}, BadLine{"--ssh", "--ssh"},
+        BadLine{"--nonsense", "--nonsense"}, BadLine{"--ssh a --port 0", "--port"},
+        BadLine{"--ssh a --mtu 100", "--mtu"}, BadLine{"--ssh a --mtu x", "--mtu"},
+        BadLine{"--ssh a --route 10.0.0.1/8", "--route: '10.0.0.1/8'"},
+        BadLine{"--ssh a --exclude z", "--exclude: 'z'"},
+        BadLine{"--ssh a --socks 1080", "--socks"},
+        BadLine{"--ssh a --socks localhost:1080", "numeric"},
+        BadLine{"--ssh a --dns ns.example", "--dns: 'ns.example'"},
+        BadLine{"--ssh a --dns fake --no-tun --socks 127.0.0.1:1", "--dns fake"},
+        BadLine{"--ssh a --host-key-policy no", "--host-key-policy"},
+        BadLine{"--ssh a --log-level loud", "--log-level"},
+        BadLine{"--ssh a --udp pigeon", "--udp"}, BadLine{"--ssh a --udpgw x:0", "--udpgw"},
+        BadLine{"--ssh a --udp relay --udpgw x", "--udpgw"},
+        BadLine{"--socks5 b --udpgw x", "--udpgw"},
+        BadLine{"--ssh a --udp-associations 0", "--udp-associations"},
+        BadLine{"--ssh a --udp-associations 101", "--udp-associations"},
+        BadLine{"--ssh a --no-tun", "--socks"},
+        BadLine{"--ssh a --no-tun --socks 127.0.0.1:1 --route 10.0.0.0/8", "--no-tun"},
+        BadLine{"--ssh a --no-tun --socks 127.0.0.1:1 -- ls", "--no-tun"},
+        BadLine{"--ssh a --", "command"}, BadLine{"--socks5 b --identity i", "--ssh"},
+        BadLine{"--ssh a --exclude 10.0.0.0/8 -- ls", "--exclude"},
+        BadLine{"--ssh a stray", "stray"}));
 
 }  // namespace
 }  // namespace tunproxy::cli

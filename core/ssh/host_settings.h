@@ -1,0 +1,41 @@
+// HostSettings: how to log in at one SSH server. What is empty or unset is for others to say: the
+// command line over the user's ssh_config over our own defaults.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/ssh/auth_credentials.h"
+#include "core/ssh/host_key_policy.h"
+
+namespace tunproxy::ssh {
+
+/// Names of algorithms as OpenSSH writes them, with commas between; empty: what we prefer.
+struct Algorithms {
+  std::string ciphers;
+  std::string macs;
+  std::string key_exchanges;
+  std::string host_keys;
+  std::string public_keys;  ///< signatures in user authentication
+};
+
+struct HostSettings {
+  std::vector<std::string> identities;    ///< key files; empty: OpenSSH's default names
+  std::vector<std::string> certificates;  ///< certificate files, besides each key's own "-cert.pub"
+  std::vector<Secret> keys;               ///< private keys in memory, as in a key file
+  std::optional<Secret> password;
+  std::optional<Secret> passphrase;     ///< of the keys
+  std::optional<bool> identities_only;  ///< no agent keys but those of `identities` (default: no)
+  std::string identity_agent;           ///< a socket, or "none"; empty: the one at SSH_AUTH_SOCK
+
+  std::string host_key_alias;  ///< the name in the known hosts; empty: the one that was asked for
+  std::vector<std::string> known_hosts;         ///< a new key goes into the first; empty: OpenSSH's
+  std::vector<std::string> system_known_hosts;  ///< only read; empty: OpenSSH's
+  std::optional<bool> hash_known_hosts;         ///< default: as the file that a key goes into
+  std::optional<HostKeyPolicy> host_keys;       ///< default: ask on a terminal, else strict
+
+  Algorithms algorithms;
+};
+
+}  // namespace tunproxy::ssh
