@@ -1,0 +1,159 @@
+#include "core/rules/rule_set.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <set>
+#include <utility>
+
+namespace tunproxy::rules {
+namespace {
+
+// A name as it is compared, without an allocation. Names that are too long are left as they are:
+// no rule is about them.
+class NormalName {
+ public:
+  explicit NormalName(std::string_view name) {
+    if (name.ends_with('.')) name.remove_suffix(1);
+    length_ = std::min(name.size(), text_.size());
+    for (size_t i = 0; i < length_; ++i) {
+      const char c = name[i];
+      text_[i] = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    }
+  }
+  std::string_view text() const { return {text_.data(), length_}; }
+
+ private:
+  std::array<char, Target::kMaxName> text_;
+  size_t length_;
+};
+
+bool overlap(const Cidr& a, const Cidr& b) {
+  return a.contains(b.address) || b.contains(a.address);
+}
+
+// It may let a datagram to `block` through to the relay.
+bool may_tunnel_udp(const Rule& rule, const Cidr& block) {
+  if (rule.action != Action::tunnel || rule.criteria.protocol == Protocol::tcp) return false;
+  return rule.host.kind != HostPattern::Kind::block || overlap(rule.host.block, block);
+}
+
+bool denies_udp_altogether(const Rule& rule) {
+  return rule.action == Action::deny && rule.criteria.protocol != Protocol::tcp &&
+         rule.criteria.ports.empty() && rule.criteria.users.empty() &&
+         rule.host.kind == HostPattern::Kind::block;
+}
+
+}  // namespace
+
+RuleSet::RuleSet(Parsed parsed) : parsed_(std::move(parsed)) {
+  std::set<Criteria> seen;
+  for (uint32_t index = 0; index < parsed_.rules.size(); ++index) {
+    const Rule& rule = parsed_.rules[index];
+    add_to_index(index);
+    const bool about_addresses = rule.host.kind == HostPattern::Kind::block;
+    if (about_addresses && seen.insert(rule.criteria).second) about_addresses_.push_back(index);
+  }
+}
+
+void RuleSet::add_to_index(uint32_t index) {
+  const HostPattern& host = parsed_.rules[index].host;
+  switch (host.kind) {
+    case HostPattern::Kind::any:
+      return any_.push_back(index);
+    case HostPattern::Kind::name:
+      return names_[host.name].push_back(index);
+    case HostPattern::Kind::wildcard:
+      return wildcards_[host.name].push_back(index);
+    case HostPattern::Kind::block:
+      return (host.block.address.is_v4() ? blocks4_ : blocks6_).add(host.block, index);
+  }
+}
+
+Result<std::shared_ptr<const RuleSet>> RuleSet::load(const std::string& file) {
+  std::ifstream stream(file, std::ios::binary);
+  std::string text;
+  if (stream) text.resize(kMaxText + 1);
+  if (stream) stream.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (!stream && !stream.eof()) {
+    return Error{ErrorCode::usage, fmt::format("{}: {}", file, std::strerror(errno))};
+  }
+  text.resize(static_cast<size_t>(stream.gcount()));
+  auto parsed = parse_rules(text);
+  if (!parsed) {
+    return Error{ErrorCode::usage, fmt::format("{}, {}", file, parsed.error().message)};
+  }
+  return std::shared_ptr<const RuleSet>(std::make_shared<RuleSet>(std::move(*parsed)));
+}
+
+Verdict RuleSet::judge(const Flow& flow) const {
+  uint32_t best = Verdict::kDefault;
+  first_match(any_, flow, best);
+  if (!flow.name.empty()) match_name(NormalName(flow.name).text(), flow, best);
+  bool needs_address = false;
+  if (flow.address != nullptr) {
+    const IpAddress address = judged_address(*flow.address);
+    (address.is_v4() ? blocks4_ : blocks6_).for_each(address, [&](const Indices& indices) {
+      first_match(indices, flow, best);
+    });
+  } else {
+    uint32_t first = best;
+    first_match(about_addresses_, flow, first);
+    needs_address = first < best;
+  }
+  return {best == Verdict::kDefault ? parsed_.otherwise : parsed_.rules[best].action, best,
+          needs_address};
+}
+
+// Lowers `best` to the first of `indices` that matches, if that comes before it.
+void RuleSet::first_match(const Indices& indices, const Flow& flow, uint32_t& best) const {
+  for (const uint32_t index : indices) {
+    if (index >= best) return;
+    if (parsed_.rules[index].criteria.allow(flow.protocol, flow.port, flow.user)) {
+      best = index;
+      return;
+    }
+  }
+}
+
+void RuleSet::match_name(std::string_view name, const Flow& flow, uint32_t& best) const {
+  if (const auto found = names_.find(name); found != names_.end()) {
+    first_match(found->second, flow, best);
+  }
+  if (wildcards_.empty()) return;
+  for (size_t dot = name.find('.'); dot != name.npos; dot = name.find('.', dot + 1)) {
+    const auto found = wildcards_.find(name.substr(dot + 1));
+    if (found != wildcards_.end()) first_match(found->second, flow, best);
+  }
+}
+
+bool RuleSet::mentions(Action action) const {
+  return parsed_.otherwise == action ||
+         std::any_of(parsed_.rules.begin(), parsed_.rules.end(),
+                     [&](const Rule& rule) { return rule.action == action; });
+}
+
+std::string RuleSet::name_of(uint32_t rule) const {
+  if (rule >= parsed_.rules.size()) return "default";
+  return fmt::format("line {}", parsed_.rules[rule].line);
+}
+
+std::vector<Cidr> RuleSet::blocks_denied_to_udp() const {
+  std::vector<Cidr> blocks;
+  for (auto rule = parsed_.rules.begin(); rule != parsed_.rules.end(); ++rule) {
+    if (!denies_udp_altogether(*rule)) continue;
+    const Cidr& block = rule->host.block;
+    const bool open = std::any_of(parsed_.rules.begin(), rule, [&](const Rule& earlier) {
+      return may_tunnel_udp(earlier, block);
+    });
+    if (!open) blocks.push_back(block);
+  }
+  return blocks;
+}
+
+}  // namespace tunproxy::rules

@@ -1,0 +1,110 @@
+// RuleSet's index against the rules read one by one, on random rules and flows that are made to
+// collide.
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "tests/unit/rules/naive.h"
+
+namespace tunproxy::rules {
+namespace {
+
+class Random {
+ public:
+  explicit Random(unsigned seed) : engine_(seed) {}
+
+  unsigned below(unsigned n) { return static_cast<unsigned>(engine_() % n); }
+  bool chance(unsigned percent) { return below(100) < percent; }
+
+  // Few different bits, so that blocks contain each other and flows hit them.
+  IpAddress address() {
+    uint8_t bytes[16] = {};
+    const bool v4 = chance(50);
+    for (uint8_t& byte : bytes) {
+      constexpr uint8_t kFew[] = {0, 0, 0, 1, 0x80, 0xff};
+      byte = kFew[below(6)];
+    }
+    if (v4) return IpAddress::v4(bytes);
+    return IpAddress::v6(bytes);
+  }
+  Cidr block() {
+    const IpAddress whole = address();
+    const auto prefix = static_cast<uint8_t>(below(whole.is_v4() ? 33 : 129));
+    uint8_t bytes[16] = {};
+    for (unsigned bit = 0; bit < prefix; ++bit) {
+      bytes[bit / 8] =
+          static_cast<uint8_t>(bytes[bit / 8] | (whole.bytes()[bit / 8] & (0x80 >> bit % 8)));
+    }
+    return {whole.is_v4() ? IpAddress::v4(bytes) : IpAddress::v6(bytes), prefix};
+  }
+  std::string name() {
+    std::string text;
+    for (unsigned labels = 1 + below(4); labels > 0; --labels) {
+      text += std::string(text.empty() ? "" : ".") + "abc"[below(3)];
+    }
+    return text;
+  }
+  uint16_t port() { return static_cast<uint16_t>(1 + below(6)); }
+  std::string user() { return std::string(1, "xyz"[below(3)]); }
+
+  Rule rule() {
+    Rule rule;
+    rule.action = static_cast<Action>(below(3));
+    rule.host.kind = static_cast<HostPattern::Kind>(below(chance(90) ? 3 : 4));
+    if (chance(60)) rule.host.kind = HostPattern::Kind::block;
+    if (rule.host.kind == HostPattern::Kind::any && chance(80)) {
+      rule.host.kind = HostPattern::Kind::name;
+    }
+    if (rule.host.kind == HostPattern::Kind::block) {
+      rule.host.block = block();
+    } else if (rule.host.kind != HostPattern::Kind::any) {
+      rule.host.name = name();
+    }
+    if (chance(40)) rule.criteria.protocol = chance(50) ? Protocol::tcp : Protocol::udp;
+    if (chance(40)) rule.criteria.ports.push_back({port(), 6});
+    if (chance(30)) rule.criteria.users.push_back(user());
+    return rule;
+  }
+
+ private:
+  std::mt19937 engine_;
+};
+
+TEST(Differential, TheIndexAnswersAsReadingOneByOne) {
+  for (unsigned seed = 0; seed < 300; ++seed) {
+    Random random(seed);
+    Parsed parsed;
+    parsed.otherwise = static_cast<Action>(random.below(3));
+    for (unsigned n = random.below(60); n > 0; --n) parsed.rules.push_back(random.rule());
+    const RuleSet set(std::move(parsed));
+    for (unsigned n = 0; n < 300; ++n) {
+      const IpAddress address = random.address();
+      std::string name = random.chance(60) ? random.name() : "";
+      if (random.chance(10)) name += ".";
+      if (random.chance(10) && !name.empty()) name[0] = static_cast<char>(name[0] - 'a' + 'A');
+      const std::string user = random.chance(50) ? random.user() : "";
+      const Flow flow{random.chance(50) ? Protocol::tcp : Protocol::udp, name,
+                      random.chance(70) ? &address : nullptr, random.port(), user};
+      ASSERT_EQ(set.judge(flow), testing::naive_judge(set, flow))
+          << "seed " << seed << ", flow " << n << ": " << name << " " << address.to_string();
+    }
+  }
+}
+
+TEST(Differential, WhatIsWrittenParsesToTheSameRule) {
+  Random random(1);
+  for (unsigned n = 0; n < 3000; ++n) {
+    Rule rule = random.rule();
+    rule.line = 1;
+    const auto parsed = parse_rules(rule.to_string());
+    ASSERT_TRUE(parsed) << rule.to_string() << ": " << parsed.error().message;
+    ASSERT_EQ(parsed->rules.size(), 1U);
+    EXPECT_EQ(parsed->rules[0].to_string(), rule.to_string());
+    EXPECT_EQ(parsed->rules[0].host, rule.host) << rule.to_string();
+    EXPECT_EQ(parsed->rules[0].criteria, rule.criteria) << rule.to_string();
+    EXPECT_EQ(parsed->rules[0].action, rule.action);
+  }
+}
+
+}  // namespace
+}  // namespace tunproxy::rules
