@@ -87,7 +87,7 @@ void Supervisor::start(net::Done<void> done) {
   assert(state_ == State::idle);
   started_ = std::move(done);
   set_state(State::connecting, nullptr);
-  if (options_.addresses.empty()) return look_up();
+  if (options_.addresses.empty() && options_.way == nullptr) return look_up();
   endpoints_ = options_.addresses;
   pause_.start(0ms);
 }
@@ -104,16 +104,26 @@ void Supervisor::dial() {
   auto login = options_.make_login();
   if (!login) return connection_failed(login.error());
   login_ = std::move(*login);
+  if (options_.way != nullptr) {
+    attempt_ = options_.way->connect(
+        options_.server,
+        [this](Result<std::unique_ptr<net::Stream>> stream) { log_in(std::move(stream)); });
+    return;
+  }
   attempt_ = io::dial(loop_, endpoints_, options_.dial, [this](auto stream) {
-    if (stream) return log_in(std::move(*stream));
-    connection_failed({ErrorCode::server_unreachable,
-                       fmt::format("cannot reach the SSH server {}: {}",
-                                   options_.server.to_string(), stream.error().message)});
+    if (stream) return log_in(std::unique_ptr<net::Stream>(std::move(*stream)));
+    log_in(stream.error());
   });
 }
 
-void Supervisor::log_in(std::unique_ptr<io::TcpStream> stream) {
-  attempt_ = Session::open(loop_, std::move(stream), std::move(login_), options_.session,
+void Supervisor::log_in(Result<std::unique_ptr<net::Stream>> stream) {
+  if (!stream) {
+    const ErrorCode code = stream.error().code;  // a jump host may have refused for good
+    return connection_failed({permanent(stream.error()) ? code : ErrorCode::server_unreachable,
+                              fmt::format("cannot reach the SSH server {}: {}",
+                                          options_.server.to_string(), stream.error().message)});
+  }
+  attempt_ = Session::open(loop_, std::move(*stream), std::move(login_), options_.session,
                            [this](Result<std::unique_ptr<Session>> session) {
                              if (!session) return connection_failed(session.error());
                              came_online(std::move(*session));

@@ -21,6 +21,9 @@ struct SupervisorOptions {
   Target server;
   std::vector<Endpoint> addresses;  ///< of the server, if they are known; else they are looked up
   io::DialOptions dial;
+  /// What reaches the server (jump hosts, a proxy, a command); it looks the name up in its own way.
+  /// Null: dialled from here. Outlives the supervisor.
+  net::Proxy* way = nullptr;
   SessionOptions session;
   std::function<Result<std::unique_ptr<Login>>()> make_login;  ///< called for each connection
   Duration wait_for_session = 10s;  ///< how long a flow waits for a reconnect
@@ -63,7 +66,7 @@ class Supervisor final : public net::Proxy {
   void set_state(State next, const Error* error);
   void look_up();
   void dial();
-  void log_in(std::unique_ptr<io::TcpStream> stream);
+  void log_in(Result<std::unique_ptr<net::Stream>> stream);
   void came_online(std::unique_ptr<Session> session);
   void lost(const Error& error);
   void connection_failed(Error error);
