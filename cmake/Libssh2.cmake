@@ -2,7 +2,6 @@
 # library tunproxy_libssh2. OpenSSL 3 only, no compression.
 set(_ssh2_ours "${CMAKE_CURRENT_LIST_DIR}/libssh2")
 set(_ssh2_dir "${CMAKE_BINARY_DIR}/libssh2")
-set(_ssh2_patch "${_ssh2_ours}/tunproxy.patch")
 
 file(STRINGS "${TUNPROXY_LIBSSH2_SOURCE}/include/libssh2.h" _ssh2_version
      REGEX "^#define LIBSSH2_VERSION[ \t]")
@@ -11,35 +10,9 @@ if(NOT _ssh2_version MATCHES "\"1\\.11\\.1")
     "${_ssh2_version}")
 endif()
 
-# A patched copy, made again when the sources or the patch change.
-file(GLOB _ssh2_inputs "${TUNPROXY_LIBSSH2_SOURCE}/src/*.[ch]"
-     "${TUNPROXY_LIBSSH2_SOURCE}/include/*.h" "${_ssh2_patch}")
-set(_ssh2_hashes "")
-foreach(_input IN LISTS _ssh2_inputs)
-  file(SHA256 "${_input}" _hash)
-  string(APPEND _ssh2_hashes "${_hash}")
-endforeach()
-string(SHA256 _ssh2_stamp "${_ssh2_hashes}")
-set(_ssh2_done "")
-if(EXISTS "${_ssh2_dir}/stamp")
-  file(READ "${_ssh2_dir}/stamp" _ssh2_done)
-endif()
-if(NOT _ssh2_done STREQUAL _ssh2_stamp)
-  find_program(PATCH_PROGRAM patch REQUIRED)
-  file(REMOVE_RECURSE "${_ssh2_dir}")
-  file(COPY "${TUNPROXY_LIBSSH2_SOURCE}/src" "${TUNPROXY_LIBSSH2_SOURCE}/include"
-       DESTINATION "${_ssh2_dir}")
-  execute_process(
-    COMMAND "${PATCH_PROGRAM}" -p1 --batch --forward --fuzz=0 -i "${_ssh2_patch}"
-    WORKING_DIRECTORY "${_ssh2_dir}" RESULT_VARIABLE _ssh2_result
-    OUTPUT_VARIABLE _ssh2_output ERROR_VARIABLE _ssh2_output)
-  if(NOT _ssh2_result EQUAL 0)
-    message(FATAL_ERROR "cmake/libssh2/tunproxy.patch does not apply to ${TUNPROXY_LIBSSH2_SOURCE} "
-      "(wanted: libssh2 1.11.1, Debian revision -1+deb13u2 or later):\n${_ssh2_output}")
-  endif()
-  file(WRITE "${_ssh2_dir}/stamp" "${_ssh2_stamp}")
-endif()
-set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${_ssh2_patch}")
+include(PatchedCopy)
+tunproxy_patched_copy("libssh2 1.11.1, Debian revision -1+deb13u2 or later" "${TUNPROXY_LIBSSH2_SOURCE}"
+  "${_ssh2_ours}/tunproxy.patch" "${_ssh2_dir}")
 
 set(_ssh2_sources "")
 foreach(_name agent bcrypt_pbkdf chacha channel cipher-chachapoly comp crypt crypto global hostkey

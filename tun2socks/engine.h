@@ -30,7 +30,7 @@ class Engine final : private PacketSink {
  public:
   /// `names` may be nullptr: port 53 over UDP is as any other port then. `udp` may be nullptr: all
   /// other UDP is unreachable then. TCP to port 53 is a flow as any other. Fails (ErrorCode::limit)
-  /// while another Engine lives in this process.
+  /// while another Engine lives in this thread.
   static Result<std::unique_ptr<Engine>> create(io::Loop& loop, PacketDevice& device,
                                                 net::Proxy& tcp, net::NameService* names,
                                                 net::DatagramProxy* udp,

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <utility>
 
 #include "lwip/ip.h"
@@ -16,7 +15,7 @@ namespace {
 
 constexpr size_t kBuckets = 4096;
 
-std::atomic<bool> stack_exists = false;
+thread_local bool stack_exists = false;
 
 }  // namespace
 
@@ -26,9 +25,9 @@ uint64_t Stack::assertions() {
 
 Result<std::unique_ptr<Stack>> Stack::create(io::Loop& loop, const StackOptions& options,
                                              Transmit transmit) {
-  if (stack_exists.exchange(true)) {
+  if (std::exchange(stack_exists, true)) {
     return Error{ErrorCode::limit,
-                 "this process already runs a TUN engine; only one can run at a time"};
+                 "this thread already runs a TUN engine; each needs a thread of its own"};
   }
   std::unique_ptr<Stack> stack(new Stack(loop, options, std::move(transmit)));
   if (auto ready = stack->set_up(); !ready) return ready.error();
@@ -53,7 +52,7 @@ Stack::Stack(io::Loop& loop, const StackOptions& options, Transmit transmit)
 }
 
 Result<void> Stack::set_up() {
-  static const bool initialised = [] {
+  static thread_local const bool initialised = [] {
     mem_init();
     memp_init();
     netif_init();

@@ -42,7 +42,7 @@ class Stack {
   /// Where packets leave. False: not now, lwIP tries again.
   using Transmit = std::function<bool(std::span<const Bytes>, const Offload&)>;
 
-  /// Fails (ErrorCode::limit) while another Stack lives in this process. Nothing is sent before
+  /// Fails (ErrorCode::limit) while another Stack lives in this thread. Nothing is sent before
   /// open().
   static Result<std::unique_ptr<Stack>> create(io::Loop& loop, const StackOptions& options,
                                                Transmit transmit);

@@ -51,7 +51,7 @@ struct Stack::Callbacks {
   static void take(Connection& connection, pbuf* packet);
 
   static constexpr tcp_ext_arg_callbacks kExtension = {destroyed, opened};
-  static inline Stack* stack = nullptr;  ///< the one that lives
+  static inline thread_local Stack* stack = nullptr;  ///< the one that lives in this thread
 };
 
 /// A packet in the device's memory, as lwIP sees it. It owns the memory only if somebody kept it.

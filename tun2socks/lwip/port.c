@@ -2,12 +2,14 @@
 
 #include <stddef.h>
 
-uint32_t tunproxy_lwip_window = 65535;
-uint32_t tunproxy_lwip_send_buffer = 65535;
-uint64_t tunproxy_lwip_assertions = 0;
-void (*tunproxy_lwip_on_assertion)(const char* message, const char* file, int line) = NULL;
-uint32_t (*tunproxy_lwip_make_isn)(const struct ip_addr* local, uint16_t local_port,
-                                   const struct ip_addr* remote, uint16_t remote_port) = NULL;
+LWIP_PER_THREAD uint32_t tunproxy_lwip_window = 65535;
+LWIP_PER_THREAD uint32_t tunproxy_lwip_send_buffer = 65535;
+LWIP_PER_THREAD uint64_t tunproxy_lwip_assertions = 0;
+LWIP_PER_THREAD void (*tunproxy_lwip_on_assertion)(const char* message, const char* file,
+                                                   int line) = NULL;
+LWIP_PER_THREAD uint32_t (*tunproxy_lwip_make_isn)(const struct ip_addr* local, uint16_t local_port,
+                                                   const struct ip_addr* remote,
+                                                   uint16_t remote_port) = NULL;
 
 void tunproxy_lwip_assertion(const char* message, const char* file, int line) {
   ++tunproxy_lwip_assertions;

@@ -1,3 +1,7 @@
+#include <string>
+#include <thread>
+#include <vector>
+
 #include "tests/unit/tun2socks/fixture.h"
 
 namespace tunproxy::testing {
@@ -14,6 +18,35 @@ TEST_F(One, SecondEngineIsRefused) {
   auto far = open(app);
   send(app, "untouched");
   EXPECT_EQ(far->read_all(), "untouched");
+}
+
+// The engine of one thread, with a flow that echoes what it is told.
+class Alone : public EngineTest {
+ public:
+  void TestBody() override {
+    SetUp();
+    std::vector<std::unique_ptr<MemoryStream>> flows;
+    for (uint16_t port = 1; port <= 50; ++port) {
+      Client app = client(port);
+      flows.push_back(open(app));
+      const std::string words = "thread's own " + std::to_string(port);
+      send(app, words);
+      EXPECT_EQ(flows.back()->read_all(), words);
+      settle();
+      forget_packets();  // the acknowledgements
+    }
+    TearDown();
+  }
+};
+
+TEST(Engines, ShareNothingInThreadsOfTheirOwn) {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([] {
+      for (int round = 0; round < 5; ++round) Alone().TestBody();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
 }
 
 TEST_F(One, AfterAnotherIsAsGoodAsTheFirst) {

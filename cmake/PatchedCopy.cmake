@@ -1,0 +1,33 @@
+# tunproxy_patched_copy(NAME SOURCE PATCH DESTINATION): a copy of SOURCE/src (and SOURCE/include, if there is one) with
+# PATCH applied, made again when the sources or the patch change.
+function(tunproxy_patched_copy name source patch destination)
+  file(GLOB_RECURSE inputs "${source}/src/*.[ch]" "${source}/include/*.h")
+  set(hashes "")
+  foreach(input IN LISTS inputs ITEMS "${patch}")
+    file(SHA256 "${input}" hash)
+    string(APPEND hashes "${hash}")
+  endforeach()
+  string(SHA256 wanted "${hashes}")
+  set(done "")
+  if(EXISTS "${destination}/stamp")
+    file(READ "${destination}/stamp" done)
+  endif()
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${patch}")
+  if(done STREQUAL wanted)
+    return()
+  endif()
+  find_program(PATCH_PROGRAM patch REQUIRED)
+  file(REMOVE_RECURSE "${destination}")
+  file(COPY "${source}/src" DESTINATION "${destination}")
+  if(EXISTS "${source}/include")
+    file(COPY "${source}/include" DESTINATION "${destination}")
+  endif()
+  execute_process(
+    COMMAND "${PATCH_PROGRAM}" -p1 --batch --forward --fuzz=0 -i "${patch}"
+    WORKING_DIRECTORY "${destination}" RESULT_VARIABLE result
+    OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(NOT result EQUAL 0)
+    message(FATAL_ERROR "${patch} does not apply to ${source} (wanted: ${name}):\n${output}")
+  endif()
+  file(WRITE "${destination}/stamp" "${wanted}")
+endfunction()
