@@ -13,7 +13,7 @@ import tempfile
 
 CORE = ["core/base", "core/net", "core/io"]
 PROTOCOLS = CORE + ["core/socks5", "core/ssh", "core/dns", "core/udp", "core/rules", "core/tls",
-                    "core/account", "core/gate", "core/control"]
+                    "core/account", "core/gate", "core/control", "core/http"]
 
 # Layer -> the layers it may include besides itself. The longest matching folder is a file's layer.
 ALLOWED = {
@@ -28,6 +28,7 @@ ALLOWED = {
     "core/gate": CORE + ["core/rules", "core/account", "core/dns"],
     "core/control": CORE + ["core/rules", "core/account"],
     "core/tls": CORE,
+    "core/http": CORE + ["core/tls"],
     "core/udp": CORE + ["core/socks5", "core/ssh", "core/dns"],
     "core": PROTOCOLS + ["tun2socks"],
     "tun2socks": CORE,
