@@ -6,7 +6,7 @@
 
 #include <array>
 #include <memory>
-#include <mutex>
+#include <utility>
 
 namespace tunproxy::log {
 namespace {
@@ -44,6 +44,8 @@ std::shared_ptr<spdlog::logger>& logger() {
   return instance;
 }
 
+thread_local std::shared_ptr<const Sink> own_sink;
+
 }  // namespace
 
 Result<Level> parse_level(std::string_view name) {
@@ -70,11 +72,24 @@ Result<void> configure(Level level, const std::string& file) {
   return {};
 }
 
+UseSink::UseSink(std::shared_ptr<const Sink> sink)
+    : former_(std::exchange(own_sink, std::move(sink))) {}
+
+UseSink::~UseSink() {
+  own_sink = std::move(former_);
+}
+
+std::shared_ptr<const Sink> sink() {
+  return own_sink;
+}
+
 bool enabled(Level level) {
+  if (own_sink) return level >= own_sink->level;
   return logger()->should_log(to_spdlog(level));
 }
 
 void write(Level level, std::string_view line) {
+  if (own_sink) return own_sink->write(level, line);
   logger()->log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
 }
 

@@ -1,10 +1,13 @@
 // Logging. Never payload or secrets; destinations only at debug.
 //
-// One logger for the process, to stderr or to a file; thread-safe. The format is {fmt}'s.
+// One logger for the process, to stderr or to a file; thread-safe. A thread that works for an
+// embedding program has a Sink instead (UseSink). The format is {fmt}'s.
 #pragma once
 
 #include <fmt/core.h>
 
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,6 +22,26 @@ enum class Level : int { trace, debug, info, warn, error, off };
 Result<Level> parse_level(std::string_view name);
 /// `file` empty: stderr. Fails if the file cannot be opened for appending.
 Result<void> configure(Level level, const std::string& file);
+
+/// Takes the lines of the threads that use it. `write` may be called from several threads at once.
+struct Sink {
+  Level level = Level::info;  ///< the least that it takes
+  std::function<void(Level level, std::string_view line)> write;
+};
+/// The lines of this thread go to `sink` while this lives; nullptr: to the process's logger.
+class UseSink {
+ public:
+  explicit UseSink(std::shared_ptr<const Sink> sink);
+  UseSink(const UseSink&) = delete;
+  UseSink& operator=(const UseSink&) = delete;
+  ~UseSink();
+
+ private:
+  std::shared_ptr<const Sink> former_;
+};
+/// This thread's, to hand it to another that works for it.
+std::shared_ptr<const Sink> sink();
+
 bool enabled(Level level);
 void write(Level level, std::string_view line);
 

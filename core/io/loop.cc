@@ -5,6 +5,8 @@
 #include <cassert>
 #include <utility>
 
+#include "core/base/log.h"
+
 namespace tunproxy::io {
 
 // The loop's own handles. They do not keep it alive; run() ends with stop() alone.
@@ -163,7 +165,12 @@ void after_work(uv_work_t* uv_request, int) {
 }  // namespace
 
 std::unique_ptr<net::Attempt> Loop::work(std::function<void()> job, std::function<void()> done) {
-  auto* request = new WorkRequest{{}, std::move(job), std::move(done)};
+  // The pool is the process's: the job logs where this thread does.
+  auto logged = [job = std::move(job), sink = log::sink()] {
+    const log::UseSink use(sink);
+    job();
+  };
+  auto* request = new WorkRequest{{}, std::move(logged), std::move(done)};
   request->request.data = request;
   auto attempt = std::make_unique<WorkAttempt>(request);
   uv_queue_work(

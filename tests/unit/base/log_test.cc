@@ -3,7 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <memory>
 #include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
 
 namespace tunproxy {
 namespace {
@@ -31,6 +35,20 @@ TEST(Log, SaysWhichFileCannotBeOpened) {
   const auto configured = log::configure(log::Level::info, "/dev/null/file");
   ASSERT_FALSE(configured);
   EXPECT_NE(configured.error().message.find("/dev/null/file"), std::string::npos);
+}
+
+TEST(Log, AThreadMayHaveASinkOfItsOwn) {
+  std::vector<std::string> lines;
+  const auto sink = std::make_shared<log::Sink>(
+      log::Sink{log::Level::info, [&](auto, auto line) { lines.emplace_back(line); }});
+  {
+    const log::UseSink use(sink);
+    log::debug("below its level");
+    log::info("for the sink");
+    std::thread([] { EXPECT_EQ(log::sink(), nullptr); }).join();
+  }
+  log::info("for the process");
+  EXPECT_EQ(lines, std::vector<std::string>{"for the sink"});
 }
 
 }  // namespace

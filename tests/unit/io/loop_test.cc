@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/base/log.h"
 #include "core/base/unique_fd.h"
 #include "core/io/fd_watcher.h"
 #include "core/io/resolver.h"
@@ -112,6 +113,17 @@ TEST(Work, RunsInAnotherThreadAndAnswersInTheLoop) {
       loop.work([&] { worker = std::this_thread::get_id(); }, [&] { done = true; });
   EXPECT_TRUE(run_until(loop, [&] { return done; }));
   EXPECT_NE(worker, std::this_thread::get_id());
+}
+
+TEST(Work, LogsWhereTheLoopDoes) {
+  Loop loop;
+  std::string said;
+  const log::UseSink use(std::make_shared<log::Sink>(
+      log::Sink{log::Level::info, [&](auto, auto line) { said = line; }}));
+  bool done = false;
+  const auto attempt = loop.work([] { log::info("from the pool"); }, [&] { done = true; });
+  EXPECT_TRUE(run_until(loop, [&] { return done; }));
+  EXPECT_EQ(said, "from the pool");
 }
 
 TEST(Work, CancelledAttemptNeverAnswers) {
