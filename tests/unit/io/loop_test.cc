@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/base/log.h"
+#include "core/base/log.h"
 #include "core/base/unique_fd.h"
 #include "core/io/fd_watcher.h"
 #include "core/io/resolver.h"
