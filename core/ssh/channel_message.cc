@@ -53,6 +53,10 @@ Bytes MessageReader::string() {
   return take(u32());
 }
 
+ByteVector keepalive_request() {
+  return MessageWriter(MessageType::global_request).string("keepalive@openssh.com").u8(1).take();
+}
+
 ByteVector session_open(uint32_t id, uint32_t window, uint32_t packet_size) {
   return MessageWriter(MessageType::channel_open)
       .string("session")

@@ -14,6 +14,8 @@ namespace tunproxy::ssh {
 
 /// RFC 4254 §9.
 enum class MessageType : uint8_t {
+  unimplemented = 3,  // RFC 4253 §11.4
+  global_request = 80,
   request_success = 81,
   request_failure = 82,
   channel_open = 90,
@@ -59,6 +61,9 @@ class MessageReader {
   Bytes rest_;
   bool ok_ = true;
 };
+
+/// §4: the one that OpenSSH sends to see whether somebody is there. All refuse it.
+ByteVector keepalive_request();
 
 /// CHANNEL_OPEN, §5.1. A session channel, and §7.2's direct-tcpip.
 ByteVector session_open(uint32_t id, uint32_t window, uint32_t packet_size);

@@ -18,6 +18,7 @@ ChannelMux::ChannelMux(io::Loop& loop, std::unique_ptr<net::Stream> stream,
       transport_(std::move(transport)),
       open_timeout_(open_timeout),
       on_lost_(std::move(on_lost)),
+      last_heard_(loop.now()),
       open_timer_(loop, [this] { expire_opens(); }),
       tick_(loop, [this] { tick(); }) {
   transport_->take_packets([this](Bytes packet, Buffer& buffer) { on_packet(packet, buffer); });
@@ -30,20 +31,21 @@ ChannelMux::~ChannelMux() {
   tell_lost();
 }
 
-Slot* ChannelMux::new_slot(ChannelUser* user) {
+Slot* ChannelMux::new_slot(ChannelUser* user, Priority priority) {
   if (failed_ || slots_.size() >= kMaxChannels) return nullptr;
   while (slots_.contains(next_id_)) ++next_id_;
   Slot& slot = slots_[next_id_];
   slot.id = next_id_++;
   slot.user = user;
+  slot.priority = priority;
   slot.receive_window.open = WindowPolicy::kInitial;
   deadlines_.emplace_back(loop_.now() + open_timeout_, slot.id);
   if (!open_timer_.active()) open_timer_.start(open_timeout_);
   return &slot;
 }
 
-Slot* ChannelMux::open_direct_tcpip(const Target& target, ChannelUser* user) {
-  Slot* slot = new_slot(user);
+Slot* ChannelMux::open_direct_tcpip(const Target& target, ChannelUser* user, Priority priority) {
+  Slot* slot = new_slot(user, priority);
   if (slot != nullptr) {
     control(direct_tcpip_open(slot->id, WindowPolicy::kInitial, kMaxPacket, target));
   }
@@ -51,7 +53,7 @@ Slot* ChannelMux::open_direct_tcpip(const Target& target, ChannelUser* user) {
 }
 
 Slot* ChannelMux::open_session(ChannelUser* user) {
-  Slot* slot = new_slot(user);
+  Slot* slot = new_slot(user, Priority::expedited);
   if (slot != nullptr) control(session_open(slot->id, WindowPolicy::kInitial, kMaxPacket));
   return slot;
 }
@@ -79,6 +81,26 @@ void ChannelMux::request_exec(Slot& slot, std::string_view command) {
   control(exec_request(slot.peer_id, command));
 }
 
+bool ChannelMux::request(ByteVector message, RequestUser* user) {
+  if (failed_ || requests_.full()) return false;
+  requests_.push(user);
+  control(std::move(message));
+  return true;
+}
+
+SessionLoad ChannelMux::load(const ChannelUser* except) const {
+  SessionLoad load;
+  for (const auto& [id, slot] : slots_) {
+    if (slot.user == nullptr || slot.user == except) continue;
+    ++load.channels;
+    load.opening += slot.state == Slot::State::opening;
+  }
+  load.waiting = waiting_.size() + urgent_.size();
+  load.received = received_;
+  load.sent = sent_;
+  return load;
+}
+
 // Everything but data waits for the tick: it may be wanted while a packet is being read.
 void ChannelMux::control(ByteVector message) {
   controls_.push_back(std::move(message));
@@ -92,13 +114,14 @@ size_t ChannelMux::write(Slot& slot, Bytes bytes) {
   if (slot.state != Slot::State::open || failed_) return 0;
   size_t written = 0;
   while (written < bytes.size() && slot.send_window > 0) {
-    const size_t allowed = waiting_.empty() ? kTurn : slot.turn;
+    const size_t allowed = waiting(slot).empty() ? kTurn : slot.turn;
     const size_t n =
         std::min({bytes.size() - written, slot.send_window, allowed, size_t{slot.max_packet}});
     if (n == 0 || transport_->out_room() == 0 || !send_data(slot, bytes.subspan(written, n))) {
       wait_to_write(slot);
       break;
     }
+    sent_ += n;
     slot.send_window -= n;
     slot.turn -= std::min(slot.turn, n);
     written += n;
@@ -133,7 +156,7 @@ bool ChannelMux::send_controls() {
 void ChannelMux::wait_to_write(Slot& slot) {
   if (slot.waits_to_write || failed_) return;
   slot.waits_to_write = true;
-  waiting_.push_back(slot.id);
+  waiting(slot).push_back(slot.id);
   tick_.schedule();
 }
 
@@ -160,6 +183,7 @@ void ChannelMux::release(Slot& slot) {
 void ChannelMux::read() {
   if (failed_) return;
   tick_.schedule();
+  if (!stream_->peek().empty()) last_heard_ = loop_.now();
   auto result = transport_->read_packets(*stream_);
   rekeying_ = false;  // perhaps; the next send tells
   if (!result) fail(result.error());
@@ -177,12 +201,18 @@ void ChannelMux::tick() {
   if (!rekeying_) wake_writers();
 }
 
-// Only as many as there is room for, so that those behind them do not lose their turn.
 void ChannelMux::wake_writers() {
+  wake(urgent_);
+  wake(waiting_);
+  if (!(urgent_.empty() && waiting_.empty()) && transport_->out_room() > 0) tick_.schedule();
+}
+
+// Only as many as there is room for, so that those behind them do not lose their turn.
+void ChannelMux::wake(std::deque<uint32_t>& waiting) {
   size_t room = transport_->out_room();
-  while (room > 0 && !waiting_.empty()) {
-    const auto found = slots_.find(waiting_.front());
-    waiting_.pop_front();
+  while (room > 0 && !waiting.empty()) {
+    const auto found = slots_.find(waiting.front());
+    waiting.pop_front();
     if (found == slots_.end()) continue;
     Slot& slot = found->second;
     slot.waits_to_write = false;
@@ -191,7 +221,6 @@ void ChannelMux::wake_writers() {
     room -= std::min(room, kTurn);
     slot.user->on_writable();
   }
-  if (!waiting_.empty() && transport_->out_room() > 0) tick_.schedule();
 }
 
 void ChannelMux::fail(Error error) {
@@ -207,6 +236,8 @@ void ChannelMux::tell_lost() {
     if (slot.user != nullptr) std::exchange(slot.user, nullptr)->on_lost(error);
   }
   slots_.clear();
+  requests_.lose(error);
+  urgent_.clear();
   waiting_.clear();
   controls_.clear();
   deadlines_.clear();

@@ -13,6 +13,8 @@
 #include "core/net/stream.h"
 #include "core/ssh/channel_message.h"
 #include "core/ssh/channel_window.h"
+#include "core/ssh/global_request.h"
+#include "core/ssh/session_load.h"
 #include "core/ssh/transport.h"
 
 namespace tunproxy::ssh {
@@ -39,6 +41,9 @@ class ChannelUser {
   ~ChannelUser() = default;
 };
 
+/// What goes first when more is to be sent than the connection takes.
+enum class Priority : uint8_t { bulk, expedited };
+
 /// One channel's state on the wire. Owned by the mux; it outlives its user until the server has
 /// closed its end too.
 ///
@@ -50,6 +55,7 @@ struct Slot {
   uint32_t id = 0;
   uint32_t peer_id = 0;
   State state = State::opening;
+  Priority priority = Priority::bulk;
   bool waits_to_write = false;
   uint32_t max_packet = 0;
   size_t send_window = 0;
@@ -76,8 +82,9 @@ class ChannelMux {
 
   /// Asks for a channel; `user` hears the outcome within the timeout. nullptr: there are too many,
   /// or the connection is gone.
-  Slot* open_direct_tcpip(const Target& target, ChannelUser* user);
-  Slot* open_session(ChannelUser* user);
+  Slot* open_direct_tcpip(const Target& target, ChannelUser* user,
+                          Priority priority = Priority::bulk);
+  Slot* open_session(ChannelUser* user);  ///< expedited
   /// REQUIRES: open
   void request_exec(Slot& slot, std::string_view command);
 
@@ -89,27 +96,40 @@ class ChannelMux {
   /// The user goes: closes the channel, or takes an open back. The slot is the mux's again.
   void release(Slot& slot);
 
+  /// Sends a global request that wants a reply, which `user` hears. False: too many wait for one,
+  /// or the connection is gone.
+  bool request(ByteVector message, RequestUser* user);
+  /// `user` goes before it heard.
+  void forget(const RequestUser* user) { requests_.forget(user); }
+
   io::Loop& loop() { return loop_; }
   const Error* error() const { return failed_ ? &error_ : nullptr; }
   size_t channel_count() const { return slots_.size(); }  ///< those that are closing, too
+  SessionLoad load(const ChannelUser* except) const;      ///< without that user's channel
+  Instant last_heard() const { return last_heard_; }      ///< when bytes came, whatever they were
 
  private:
-  Slot* new_slot(ChannelUser* user);
+  Slot* new_slot(ChannelUser* user, Priority priority);
   Slot* find(uint32_t id, Slot::State state);
   void control(ByteVector message);
   bool send_controls();
   bool send_data(Slot& slot, Bytes bytes);
   void wait_to_write(Slot& slot);
+  std::deque<uint32_t>& waiting(const Slot& slot) {
+    return slot.priority == Priority::expedited ? urgent_ : waiting_;
+  }
 
   void read();
   void tick();
   void wake_writers();
+  void wake(std::deque<uint32_t>& waiting);
   void fail(Error error);
   void tell_lost();
   void expire_opens();
   void forget_settled_opens();
 
   void on_packet(Bytes packet, Buffer& buffer);
+  void on_request_reply(MessageReader message, bool success);
   void on_channel_open(MessageReader message);
   void on_confirmation(MessageReader message);
   void on_failure(MessageReader message);
@@ -130,7 +150,12 @@ class ChannelMux {
   uint32_t next_id_ = 0;
   WindowPolicy windows_;
   std::deque<ByteVector> controls_;  // small messages, before any data
-  std::deque<uint32_t> waiting_;     // channels that want to write, in turn
+  std::deque<uint32_t> urgent_;      // expedited channels that want to write, in turn
+  std::deque<uint32_t> waiting_;     // the others
+  RequestQueue requests_;
+  Instant last_heard_;
+  uint64_t received_ = 0;
+  uint64_t sent_ = 0;
   bool rekeying_ = false;
   std::deque<std::pair<Instant, uint32_t>> deadlines_;  // of opens, in order
   bool failed_ = false;

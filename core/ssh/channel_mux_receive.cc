@@ -42,9 +42,18 @@ void ChannelMux::on_packet(Bytes packet, Buffer& buffer) {
     case MessageType::channel_failure:
       return on_reply(message, false);
     case MessageType::request_success:
+      return on_request_reply(message, true);
     case MessageType::request_failure:
+    case MessageType::unimplemented:
+      return on_request_reply(message, false);
+    case MessageType::global_request:  // libssh2 answers it
       return;
   }
+}
+
+// A server may send replies that nobody asked for (libssh2 has asked before us).
+void ChannelMux::on_request_reply(MessageReader message, bool success) {
+  requests_.answer(success, message);
 }
 
 Slot* ChannelMux::find(uint32_t id, Slot::State state) {
@@ -106,6 +115,7 @@ void ChannelMux::on_data(MessageReader message, Buffer& buffer) {
   if (!windows_.on_received(slot->receive_window, bytes.size(), loop_.now())) {
     return fail(kFlooded);
   }
+  received_ += bytes.size();
   if (slot->user != nullptr) slot->user->on_data(bytes, buffer);
 }
 

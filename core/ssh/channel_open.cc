@@ -6,9 +6,9 @@
 
 namespace tunproxy::ssh {
 
-ChannelOpen::ChannelOpen(ChannelMux& mux, const Target& target, Done done)
+ChannelOpen::ChannelOpen(ChannelMux& mux, const Target& target, Priority priority, Done done)
     : ChannelOpen(mux, std::move(done)) {
-  wait_for(mux.open_direct_tcpip(target, this));
+  wait_for(mux.open_direct_tcpip(target, this, priority));
 }
 
 ChannelOpen::ChannelOpen(ChannelMux& mux, std::string command, Done done)

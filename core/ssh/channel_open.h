@@ -18,7 +18,7 @@ class ChannelOpen final : public net::Attempt, private ChannelUser {
   using Done = net::Done<std::unique_ptr<net::Stream>>;
 
   /// A direct-tcpip channel (RFC 4254 §7.2).
-  ChannelOpen(ChannelMux& mux, const Target& target, Done done);
+  ChannelOpen(ChannelMux& mux, const Target& target, Priority priority, Done done);
   /// A session channel in which `command` runs (RFC 4254 §6.5): its standard input and output.
   ChannelOpen(ChannelMux& mux, std::string command, Done done);
   ~ChannelOpen() override;

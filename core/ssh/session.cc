@@ -6,6 +6,7 @@
 #include "core/ssh/channel_mux.h"
 #include "core/ssh/channel_open.h"
 #include "core/ssh/exec.h"
+#include "core/ssh/probe.h"
 #include "core/ssh/session_login.h"
 
 namespace tunproxy::ssh {
@@ -24,6 +25,18 @@ class StandingChannel final : public ChannelUser {
   void on_lost(const Error&) override {}
 };
 
+class Expedited final : public net::Proxy {
+ public:
+  explicit Expedited(ChannelMux& mux) : mux_(mux) {}
+  std::unique_ptr<net::Attempt> connect(const Target& target,
+                                        net::Done<std::unique_ptr<net::Stream>> done) override {
+    return std::make_unique<ChannelOpen>(mux_, target, Priority::expedited, std::move(done));
+  }
+
+ private:
+  ChannelMux& mux_;
+};
+
 }  // namespace
 
 class Session::Impl {
@@ -35,6 +48,9 @@ class Session::Impl {
   }
 
   ChannelMux& mux() { return mux_; }
+  net::Proxy& expedited() { return expedited_; }
+
+  SessionLoad load() const { return mux_.load(&standing_); }
 
   void on_closed(std::function<void(const Error&)> closed) { closed_ = std::move(closed); }
 
@@ -47,6 +63,7 @@ class Session::Impl {
   std::function<void(const Error&)> closed_;
   StandingChannel standing_;
   ChannelMux mux_;
+  Expedited expedited_{mux_};
 };
 
 namespace {
@@ -98,7 +115,11 @@ Session::~Session() = default;
 
 std::unique_ptr<net::Attempt> Session::connect(const Target& target,
                                                net::Done<std::unique_ptr<net::Stream>> done) {
-  return std::make_unique<ChannelOpen>(impl_->mux(), target, std::move(done));
+  return std::make_unique<ChannelOpen>(impl_->mux(), target, Priority::bulk, std::move(done));
+}
+
+net::Proxy& Session::expedited() {
+  return impl_->expedited();
 }
 
 std::unique_ptr<net::Attempt> Session::run(std::string command,
@@ -108,6 +129,18 @@ std::unique_ptr<net::Attempt> Session::run(std::string command,
 
 std::unique_ptr<net::Attempt> Session::exec(std::string command, net::Done<ExecResult> done) {
   return std::make_unique<Exec>(impl_->mux(), std::move(command), kExecTimeout, std::move(done));
+}
+
+std::unique_ptr<net::Attempt> Session::probe(net::Done<void> done) {
+  return std::make_unique<Probe>(impl_->mux(), std::move(done));
+}
+
+Instant Session::last_heard() const {
+  return impl_->mux().last_heard();
+}
+
+SessionLoad Session::load() const {
+  return impl_->load();
 }
 
 void Session::on_closed(std::function<void(const Error&)> closed) {

@@ -10,6 +10,7 @@
 #include "core/io/loop.h"
 #include "core/net/proxy.h"
 #include "core/ssh/login.h"
+#include "core/ssh/session_load.h"
 
 namespace tunproxy::ssh {
 
@@ -40,13 +41,23 @@ class Session final : public net::Proxy {
   /// text.
   std::unique_ptr<net::Attempt> connect(const Target& target,
                                         net::Done<std::unique_ptr<net::Stream>> done) override;
-  /// Runs a command at the server: `done` gets its standard input and output as a stream; what it
-  /// writes to standard error is dropped. The reply of the server is
-  /// not waited for with a bound. Error not_allowed where the server permits no commands.
+  /// The same session as a Proxy whose connections go before those of connect() when both have more
+  /// to send than the server's connection takes: for datagrams and names.
+  net::Proxy& expedited();
+  /// Runs a command at the server, expedited: `done` gets its standard input and output as a
+  /// stream; what it writes to standard error is dropped. The reply of the server is not waited for
+  /// with a bound. Error not_allowed where the server permits no commands.
   std::unique_ptr<net::Attempt> run(std::string command,
                                     net::Done<std::unique_ptr<net::Stream>> done);
   /// Runs a command at the server and collects its output. Error not_allowed where it permits none.
   std::unique_ptr<net::Attempt> exec(std::string command, net::Done<ExecResult> done);
+
+  /// Asks the server for a sign of life; `done` hears when it answered, or that the connection is
+  /// lost. Waits without a bound. Any number at once.
+  std::unique_ptr<net::Attempt> probe(net::Done<void> done);
+  /// When bytes came from the server, whatever they were.
+  Instant last_heard() const;
+  SessionLoad load() const;
 
   /// Called once when the connection is lost; all channels have failed by then. To destroy the
   /// session from it, hand it to Loop::retire().

@@ -203,8 +203,9 @@ Result<void> Transport::read_packets(net::Stream& stream) {
 }
 
 int Transport::on_packet(LIBSSH2_SESSION*, unsigned char* data, size_t length, void** self) {
+  constexpr uint8_t kUnimplemented = 3;
   constexpr uint8_t kGlobalRequest = 80;  // libssh2 answers those
-  if (data[0] <= kGlobalRequest) return 0;
+  if (data[0] <= kGlobalRequest && data[0] != kUnimplemented) return 0;
   Buffer buffer(data);
   static_cast<Transport*>(*self)->on_packet_({data, length}, buffer);
   if (!buffer) return 2;
