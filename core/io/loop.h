@@ -5,10 +5,13 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
+#include "core/base/address.h"
 #include "core/base/bytes.h"
+#include "core/base/result.h"
 #include "core/base/time.h"
 #include "core/net/proxy.h"
 
@@ -41,11 +44,18 @@ class Loop {
   /// Destroys `object` when no callback of it can be on the stack any more (at the end of the
   /// batch). Takes any unique_ptr: `loop.retire(std::move(relay_))`.
   void retire(std::shared_ptr<void> object);
-  /// Destroys them now, for owners that end outside all callbacks. REQUIRES: no callback is running.
+  /// Destroys them now, for owners that end outside all callbacks. REQUIRES: no callback is
+  /// running.
   void destroy_retired();
   /// Runs `job` in the thread pool, then `done` in the loop. Destroying the attempt cancels `done`,
   /// not a job that runs already: what `job` uses must be its own.
   std::unique_ptr<net::Attempt> work(std::function<void()> job, std::function<void()> done);
+
+  /// Looks a host's name up instead of the machine's resolver, for all look-ups from now on. Called
+  /// in the thread pool; may block.
+  using Lookup = std::function<Result<std::vector<IpAddress>>(const std::string& name)>;
+  void look_up_by(Lookup lookup) { lookup_ = std::move(lookup); }
+  const Lookup& lookup() const { return lookup_; }
 
   /// A read buffer that all streams of the loop share. Valid only within one callback.
   MutableBytes scratch() { return {scratch_.get(), kScratchSize}; }
@@ -70,6 +80,7 @@ class Loop {
   std::vector<std::shared_ptr<void>> retired_;
   std::mutex posted_mutex_;
   std::vector<std::function<void()>> posted_;
+  Lookup lookup_;
 };
 
 /// A function that runs once at the end of the current batch of events, however often it is

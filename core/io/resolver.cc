@@ -21,7 +21,9 @@ class Lookup final : public net::Attempt {
  public:
   Lookup(Loop& loop, Target target, net::Done<std::vector<Endpoint>> done)
       : target_(std::move(target)), done_(std::move(done)), answer_(loop, [this] { answer(); }) {
-    if (target_.is_name()) {
+    if (target_.is_name() && loop.lookup()) {
+      ask(loop, loop.lookup());
+    } else if (target_.is_name()) {
       ask(loop);
     } else {
       finish(std::vector<Endpoint>{{target_.address(), target_.port()}});
@@ -48,6 +50,20 @@ class Lookup final : public net::Attempt {
       delete std::exchange(request_, nullptr);
       fail(status);
     }
+  }
+
+  void ask(Loop& loop, const Loop::Lookup& lookup) {
+    auto found = std::make_shared<Result<std::vector<IpAddress>>>(std::vector<IpAddress>{});
+    work_ = loop.work([found, lookup, name = target_.name()] { *found = lookup(name); },
+                      [this, found] { take(std::move(*found)); });
+  }
+
+  void take(Result<std::vector<IpAddress>> found) {
+    if (!found) return finish(found.error());
+    if (found->empty()) return fail(UV_EAI_NODATA);
+    std::vector<Endpoint> endpoints;
+    for (const IpAddress& address : *found) endpoints.push_back({address, target_.port()});
+    finish(std::move(endpoints));
   }
 
   static void on_answer(uv_getaddrinfo_t* uv, int status, addrinfo* found) {
@@ -85,6 +101,7 @@ class Lookup final : public net::Attempt {
   net::Done<std::vector<Endpoint>> done_;
   Result<std::vector<Endpoint>> result_ = std::vector<Endpoint>{};
   Request* request_ = nullptr;
+  std::unique_ptr<net::Attempt> work_;
   Task answer_;
 };
 

@@ -1,4 +1,5 @@
-// Looks names up with the machine's own resolver, in the thread pool.
+// Looks names up in the thread pool, with the machine's own resolver or what Loop::look_up_by()
+// says.
 #pragma once
 
 #include <memory>

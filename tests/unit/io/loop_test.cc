@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "core/base/log.h"
-#include "core/base/log.h"
 #include "core/base/unique_fd.h"
 #include "core/io/fd_watcher.h"
 #include "core/io/resolver.h"
@@ -188,6 +187,28 @@ TEST(Resolver, AnswersAddressesAndNames) {
   EXPECT_TRUE(run_until(loop, [&] { return !found.empty(); }));
   EXPECT_TRUE(found[0].address.is_loopback());
   EXPECT_EQ(found[0].port, 81);
+}
+
+TEST(Resolver, AsksWhomItIsTold) {
+  Loop loop;
+  loop.look_up_by([](const std::string& name) -> Result<std::vector<IpAddress>> {
+    if (name == "server.test") return std::vector<IpAddress>{*IpAddress::parse("192.0.2.9")};
+    if (name == "empty.test") return std::vector<IpAddress>{};
+    return Error{ErrorCode::host_unreachable, "the app knows no " + name};
+  });
+  std::vector<std::string> answers;
+  const auto keep = [&](Result<std::vector<Endpoint>> found) {
+    answers.push_back(found ? found->front().to_string() : found.error().message);
+  };
+  const auto found = resolve(loop, *Target::parse("server.test:22"), keep);
+  EXPECT_TRUE(run_until(loop, [&] { return answers.size() == 1; }));
+  const auto unknown = resolve(loop, *Target::parse("other.test:22"), keep);
+  EXPECT_TRUE(run_until(loop, [&] { return answers.size() == 2; }));
+  const auto empty = resolve(loop, *Target::parse("empty.test:22"), keep);
+  EXPECT_TRUE(run_until(loop, [&] { return answers.size() == 3; }));
+  EXPECT_EQ(answers[0], "192.0.2.9:22");
+  EXPECT_EQ(answers[1], "the app knows no other.test");
+  EXPECT_NE(answers[2].find("cannot resolve empty.test"), std::string::npos);
 }
 
 TEST(Resolver, SaysWhichNameDoesNotResolve) {
