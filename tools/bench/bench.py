@@ -7,7 +7,7 @@ Needs root, OpenSSH and a release build. Everything happens in network namespace
 removed at the end: one for the servers, one for each subject (a client with what it connects), joined by
 veth pairs, and one that is far away (a user-space wire with 50 ms round-trip time). All subjects start
 once; then the rounds take them in turn, so that the machine's moods meet everyone alike. Figures are
-medians; CPU time is that of the subject's own process. UDP: see bench_udp.py.
+medians; CPU time is that of the subject's own process. UDP: see bench_udp.py and bench_link.py.
 
       subject's namespace            servers' namespace "s"
       client ── subject ══ veth ══ sshd, SOCKS5 server ── target (10.78.0.1, on lo)
@@ -29,6 +29,7 @@ import sys
 import tempfile
 import time
 
+import bench_link
 import bench_udp
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -108,13 +109,13 @@ class Lab:
             self.pin_cubic(space)
         return theirs
 
-    def join_slowly(self, near, far):
-        """The same over a wire with a delay."""
+    def join_slowly(self, near, far, round_trip_ms=ROUND_TRIP_MS, *line):
+        """The same over a wire with a delay. `line`: its rate (Mb/s) and its queue (KB), as for delay_link."""
         self.links += 1
         ours, theirs = f"10.77.{self.links}.1", f"10.77.{self.links}.2"
         device = f"{self.prefix}d{self.links}"
-        self.start(None, self.program("delay_link"), near, far, device, str(ROUND_TRIP_MS / 2),
-                   wait_for="ready")
+        self.start(None, self.program("delay_link"), near, far, device, str(round_trip_ms / 2),
+                   *map(str, line), wait_for="ready")
         for space, address in ((near, ours), (far, theirs)):
             run("ip", "-n", space, "address", "add", f"{address}/24", "dev", device)
             run("ip", "-n", space, "link", "set", device, "up")
@@ -169,22 +170,24 @@ class Servers:
         lab.start(self.space, lab.program("socks_server"), f"0.0.0.0:{SOCKS_PORT}")
         lab.start(self.space, lab.program("load"), "serve", "--to", f"{TARGET}:{TARGET_PORT}")
 
-    def start_sshd(self, lab, port, more=""):
+    def start_sshd(self, lab, port, more="", keys=None):
         config = lab.folder / f"sshd_config_{port}"
         config.write_text(
-            f"Port {port}\nHostKey {self.host_key}\nAuthorizedKeysFile {self.key}.pub\n"
+            f"Port {port}\nHostKey {self.host_key}\nAuthorizedKeysFile {keys or f'{self.key}.pub'}\n"
             "PermitRootLogin prohibit-password\nStrictModes no\nUsePAM no\nUseDNS no\n"
             f"PidFile none\nMaxStartups 100\nLogLevel ERROR\n{more}")
         lab.start(self.space, "/usr/sbin/sshd", "-D", "-e", "-f", str(config))
 
 
 class Subject:
-    """A client in a namespace of its own. `command(server_address)` starts it."""
+    """A client in a namespace of its own. `command(server_address)` starts it. `far`: what join_slowly takes, if
+    it is not near."""
 
-    def __init__(self, lab, servers, name, short, command, socks, far=False):
+    def __init__(self, lab, servers, name, short, command, socks, far=None):
         self.lab, self.name, self.socks = lab, name, socks
         self.space = lab.namespace(short)
-        server = (lab.join_slowly if far else lab.join)(self.space, servers.space)
+        server = (lab.join(self.space, servers.space) if far is None else
+                  lab.join_slowly(self.space, servers.space, *far))
         if short == "pd":  # the only one that reaches the target by itself
             run("ip", "-n", self.space, "route", "add", TARGET, "via", server, "congctl", "cubic")
         # tunproxy puts its resolver into /etc/resolv.conf: into one of its own, not the machine's.
@@ -216,6 +219,14 @@ class Subject:
     def load(self, mode, check=True, **options):
         return self.lab.inside(self.space, "timeout", "120", *self.load_command(mode, **options),
                                check=check)
+
+    def line_bytes(self):
+        """Seconds, and the bytes that came in and went out by the way to the server."""
+        far = next(name for name in self.lab.inside(self.space, "ls", "/sys/class/net").stdout.split()
+                   if name.startswith("tpb"))
+        counts = self.lab.inside(self.space, "cat", *(f"/sys/class/net/{far}/statistics/{way}_bytes"
+                                                      for way in ("rx", "tx"))).stdout.split()
+        return [time.monotonic(), *map(int, counts)]
 
     def cpu_seconds(self):
         tasks = pathlib.Path(f"/proc/{self.process.pid}/task")
@@ -303,7 +314,7 @@ class Bench:
             if not self.wanted(name):
                 continue
             try:
-                subjects.append(Subject(self.lab, self.servers, name, short, command, socks, far))
+                subjects.append(Subject(self.lab, self.servers, name, short, command, socks, () if far else None))
             except (RuntimeError, OSError) as error:
                 print(f"{name}: left out: {error}", file=sys.stderr)
         return subjects
@@ -388,7 +399,7 @@ def parse_arguments():
     parser.add_argument("--idle", type=int, default=1000, help="idle connections to hold")
     parser.add_argument("--rows", action="append", metavar="TEXT", help="only subjects with TEXT in their name")
     parser.add_argument("--skip", action="append", default=[],
-                        choices=["throughput", "idle", "opens", "udp"])
+                        choices=["throughput", "idle", "opens", "udp", "line"])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--verbose", action="store_true", help="every figure as it comes")
     arguments = parser.parse_args()
@@ -421,6 +432,9 @@ def main():
     if "udp" not in arguments.skip:
         bench_udp.measure_all(bench, lambda *words: Subject(bench.lab, bench.servers, *words, socks=False),
                               print_table, TARGET)
+    if "line" not in arguments.skip:
+        bench_link.measure_all(bench, lambda *words: Subject(bench.lab, bench.servers, *words[:3], False, words[3]),
+                               print_table, TARGET)
     if "opens" not in arguments.skip:
         bench.opens(bench.start_subjects(far=True))
 

@@ -1,10 +1,11 @@
 // delay_link: a slow wire between two network namespaces, in user space: a TUN in each, and between
 // them a queue that holds each packet for a while. For kernels without netem.
 //
-//   delay_link NAMESPACE_A NAMESPACE_B TUN_NAME DELAY_MS [RATE_MBIT]
+//   delay_link NAMESPACE_A NAMESPACE_B TUN_NAME DELAY_MS [RATE_MBIT [QUEUE_KB]]
 //
-// The delay is that of one direction. The TUNs go away with the process; it prints "ready" when
-// they are there. The names are those of `ip netns`.
+// Delay and rate are those of one direction. In front of the wire stands a queue, first in first
+// out: what finds it full is dropped, as at a router before a slow line. The TUNs go away with the
+// process; it prints "ready" when they are there. The names are those of `ip netns`.
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
@@ -13,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -31,7 +33,13 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::nanoseconds;
 
-constexpr size_t kMaxQueued = 64 << 20;  // bytes a direction; what comes above is dropped
+constexpr size_t kMaxHeld = 64 << 20;  // bytes a direction, in the queue and on the wire
+
+struct Speed {
+  nanoseconds delay{};
+  double bits_per_ns = 0;   // 0: as fast as it goes
+  size_t queue = kMaxHeld;  // bytes
+};
 
 [[noreturn]] void die(const std::string& what) {
   std::fprintf(stderr, "delay_link: %s: %s\n", what.c_str(), std::strerror(errno));
@@ -53,8 +61,7 @@ UniqueFd open_tun(const std::string& netns, const std::string& name) {
 // One direction.
 class Wire {
  public:
-  Wire(int from, int to, nanoseconds delay, double bits_per_ns)
-      : from_(from), to_(to), delay_(delay), bits_per_ns_(bits_per_ns) {}
+  Wire(int from, int to, const Speed& speed) : from_(from), to_(to), speed_(speed) {}
 
   int source() const { return from_; }
 
@@ -63,29 +70,22 @@ class Wire {
     for (;;) {
       const ssize_t n = ::read(from_, packet, sizeof packet);
       if (n <= 0) return;
-      const auto size = static_cast<size_t>(n);
-      if (queued_ + size > kMaxQueued) continue;
-      queued_ += size;
-      free_at_ = std::max(free_at_, Clock::now());
-      if (bits_per_ns_ > 0) {
-        free_at_ += nanoseconds(static_cast<int64_t>(static_cast<double>(size) * 8 / bits_per_ns_));
-      }
-      queue_.push_back({free_at_ + delay_, ByteVector(packet, packet + size)});
+      take(Bytes(packet, static_cast<size_t>(n)));
     }
   }
 
   void deliver_due() {
-    for (const auto now = Clock::now(); !queue_.empty() && queue_.front().due <= now;) {
-      const ByteVector& bytes = queue_.front().bytes;
-      queued_ -= bytes.size();
+    for (const auto now = Clock::now(); !held_.empty() && held_.front().due <= now;) {
+      const ByteVector& bytes = held_.front().bytes;
+      held_bytes_ -= bytes.size();
       // An end that is full or down drops the packet, as that of a wire does.
       if (::write(to_, bytes.data(), bytes.size()) < 0) ++dropped_;
-      queue_.pop_front();
+      held_.pop_front();
     }
   }
 
   Clock::time_point next() const {
-    return queue_.empty() ? Clock::time_point::max() : queue_.front().due;
+    return held_.empty() ? Clock::time_point::max() : held_.front().due;
   }
 
  private:
@@ -94,14 +94,30 @@ class Wire {
     ByteVector bytes;
   };
 
+  void take(Bytes packet) {
+    const auto now = Clock::now();
+    free_at_ = std::max(free_at_, now);
+    const double waits = static_cast<double>((free_at_ - now).count()) * speed_.bits_per_ns / 8;
+    const auto queued = static_cast<size_t>(waits);  // bytes in front of it
+    if (queued + packet.size() > speed_.queue || held_bytes_ + packet.size() > kMaxHeld) {
+      ++dropped_;
+      return;
+    }
+    if (speed_.bits_per_ns > 0) {
+      const double takes = static_cast<double>(packet.size()) * 8 / speed_.bits_per_ns;
+      free_at_ += nanoseconds(static_cast<int64_t>(takes));
+    }
+    held_bytes_ += packet.size();
+    held_.push_back({free_at_ + speed_.delay, ByteVector(packet.begin(), packet.end())});
+  }
+
   const int from_;
   const int to_;
-  const nanoseconds delay_;
-  const double bits_per_ns_;  // 0: as fast as it goes
-  size_t queued_ = 0;
+  const Speed speed_;
+  size_t held_bytes_ = 0;
   uint64_t dropped_ = 0;
-  Clock::time_point free_at_;
-  std::deque<Packet> queue_;
+  Clock::time_point free_at_;  // of the line
+  std::deque<Packet> held_;
 };
 
 void wait_for(std::array<Wire, 2>& wires) {
@@ -118,13 +134,14 @@ void wait_for(std::array<Wire, 2>& wires) {
           nullptr);
 }
 
-int run(char** arguments, double rate_mbit) {
+int run(char** arguments, int count) {
   const UniqueFd a = open_tun(arguments[0], arguments[2]);
   const UniqueFd b = open_tun(arguments[1], arguments[2]);
-  const nanoseconds delay(static_cast<int64_t>(std::atof(arguments[3]) * 1e6));
-  const double bits_per_ns = rate_mbit / 1000;
-  std::array<Wire, 2> wires = {Wire(a.get(), b.get(), delay, bits_per_ns),
-                               Wire(b.get(), a.get(), delay, bits_per_ns)};
+  Speed speed;
+  speed.delay = nanoseconds(static_cast<int64_t>(std::atof(arguments[3]) * 1e6));
+  if (count > 4) speed.bits_per_ns = std::atof(arguments[4]) / 1000;
+  if (count > 5) speed.queue = static_cast<size_t>(std::atof(arguments[5]) * 1000);
+  std::array<Wire, 2> wires = {Wire(a.get(), b.get(), speed), Wire(b.get(), a.get(), speed)};
   std::puts("ready");
   std::fflush(stdout);
   for (;;) {
@@ -140,10 +157,11 @@ int run(char** arguments, double rate_mbit) {
 }  // namespace tunproxy
 
 int main(int argc, char** argv) {
-  if (argc != 5 && argc != 6) {
-    std::fprintf(stderr, "usage: %s NAMESPACE_A NAMESPACE_B TUN_NAME DELAY_MS [RATE_MBIT]\n",
+  if (argc < 5 || argc > 7) {
+    std::fprintf(stderr,
+                 "usage: %s NAMESPACE_A NAMESPACE_B TUN_NAME DELAY_MS [RATE_MBIT [QUEUE_KB]]\n",
                  argv[0]);
     return 2;
   }
-  return tunproxy::run(argv + 1, argc == 6 ? std::atof(argv[5]) : 0);
+  return tunproxy::run(argv + 1, argc - 1);
 }
