@@ -8,12 +8,13 @@
 
 #include "core/io/resolver.h"
 #include "core/socks5/client_association.h"
+#include "core/socks5/client_bind.h"
 
 namespace tunproxy::socks5 {
 namespace {
 
-// The connection of an association carries nothing: probes keep it open on the way, and find its
-// end.
+// The connection of an association carries nothing, that of a BIND nothing for a while: probes keep
+// it open on the way, and find its end.
 constexpr Duration kDeadAfter = 90s;
 
 // In the terms of a flow, a server that is of no use is a host that cannot be reached.
@@ -63,7 +64,7 @@ class Client::Dial final : public net::Attempt {
   }
 
   void negotiate(std::unique_ptr<io::TcpStream> stream) {
-    if (request_ && request_->command == Command::udp_associate) {
+    if (request_ && request_->command != Command::connect) {
       (void)io::notice_dead_peer(stream->fd(), kDeadAfter);  // does without where the system cannot
     }
     local_ = stream->local();
@@ -89,6 +90,39 @@ class Client::Dial final : public net::Attempt {
   std::unique_ptr<net::Attempt> step_;
 };
 
+// A Dial, and then the wait for the second reply.
+class Client::Bind final : public net::Attempt {
+ public:
+  Bind(Client& client, const Target& from, net::OnBound on_bound, net::Done<net::Accepted> done)
+      : client_(client), on_bound_(std::move(on_bound)), done_(std::move(done)) {
+    step_ = std::make_unique<Dial>(client_, Request{Command::bind, from},
+                                   [this](Dial::Outcome ready) { on_agreed(std::move(ready)); });
+  }
+
+ private:
+  void on_agreed(Dial::Outcome ready) {
+    step_.reset();
+    if (!ready) return std::exchange(done_, nullptr)(in_flow_terms(ready.error()));
+    const Result<Endpoint> listening = listening_of(ready->bound, ready->server);
+    if (!listening) {
+      client_.loop_.retire(std::move(ready->control));
+      return std::exchange(done_, nullptr)(in_flow_terms(listening.error()));
+    }
+    step_ = std::make_unique<ClientBind>(client_.loop_, std::move(ready->control),
+                                         [this](Result<net::Accepted> peer) {
+                                           step_.reset();
+                                           if (!peer) peer = in_flow_terms(peer.error());
+                                           std::exchange(done_, nullptr)(std::move(peer));
+                                         });
+    on_bound_(*listening);  // last: the attempt may be destroyed by it
+  }
+
+  Client& client_;
+  net::OnBound on_bound_;
+  net::Done<net::Accepted> done_;
+  std::unique_ptr<net::Attempt> step_;
+};
+
 Client::Client(io::Loop& loop, Target server, ClientOptions options)
     : loop_(loop), server_(std::move(server)), options_(std::move(options)) {
   assert(!options_.negotiate.credentials || options_.negotiate.credentials->check());
@@ -109,6 +143,11 @@ std::unique_ptr<net::Attempt> Client::connect(const Target& target,
                                   if (!ready) return done(in_flow_terms(ready.error()));
                                   done(std::move(ready->control));
                                 });
+}
+
+std::unique_ptr<net::Attempt> Client::bind(const Target& from, net::OnBound on_bound,
+                                           net::Done<net::Accepted> done) {
+  return std::make_unique<Bind>(*this, from, std::move(on_bound), std::move(done));
 }
 
 std::unique_ptr<net::Attempt> Client::associate(

@@ -36,6 +36,11 @@ class Client final : public net::Proxy, public net::DatagramProxy {
   std::unique_ptr<net::Attempt> connect(const Target& target,
                                         net::Done<std::unique_ptr<net::Stream>> done) override;
 
+  /// BIND. Where the server listens is told as it says it; as the address at which the server was
+  /// reached if it says 0.0.0.0 or ::.
+  std::unique_ptr<net::Attempt> bind(const Target& from, net::OnBound on_bound,
+                                     net::Done<net::Accepted> done) override;
+
   /// UDP ASSOCIATE. Datagrams go to the server's UDP port and not through the connection, whose end
   /// is the association's. Error command_not_supported: the server carries no UDP.
   std::unique_ptr<net::Attempt> associate(
@@ -50,6 +55,7 @@ class Client final : public net::Proxy, public net::DatagramProxy {
   const std::vector<Endpoint>& addresses() const { return addresses_; }
 
  private:
+  class Bind;
   class Dial;
   void prefer(const Endpoint& address);
   Error unreachable(const Error& cause) const;

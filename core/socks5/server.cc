@@ -1,5 +1,7 @@
 #include "core/socks5/server.h"
 
+#include <fmt/format.h>
+
 #include <cassert>
 #include <utility>
 
@@ -8,37 +10,74 @@
 
 namespace tunproxy::socks5 {
 
+Result<void> check_exposure(const Endpoint& at, bool authenticates, bool open_on_purpose) {
+  if (at.address.unmapped().is_loopback() || authenticates || open_on_purpose) return {};
+  return Error{ErrorCode::usage,
+               fmt::format("a SOCKS listener on {} would serve whoever can reach this machine: "
+                           "demand a password (--socks-user NAME:PASSWORD-FILE), or listen on "
+                           "127.0.0.1",
+                           at.to_string())};
+}
+
+Server::Server(io::Loop& loop, ChooseWayOut choose, ServerOptions options)
+    : loop_(loop),
+      options_(std::move(options)),
+      choose_(std::move(choose)),
+      authenticator_(loop, std::exchange(options_.users, {})) {
+  assert(options_.max_half_open > 0 && options_.max_half_open_per_client > 0);
+}
+
 Server::Server(io::Loop& loop, net::Proxy& proxy, ServerOptions options)
-    : loop_(loop), proxy_(proxy), options_(std::move(options)) {
-  assert(!options_.required || options_.required->check());
+    : Server(loop, ChooseWayOut(), std::move(options)) {
+  only_way_.proxy = &proxy;
+}
+
+Result<std::unique_ptr<Server>> Server::listen(io::Loop& loop, const Endpoint& at,
+                                               ChooseWayOut choose, ServerOptions options) {
+  auto server = std::make_unique<Server>(loop, std::move(choose), std::move(options));
+  const Result<void> listening = server->listen_at(at);
+  if (!listening) return listening.error();
+  return server;
 }
 
 Result<std::unique_ptr<Server>> Server::listen(io::Loop& loop, const Endpoint& at,
                                                net::Proxy& proxy, ServerOptions options) {
   auto server = std::make_unique<Server>(loop, proxy, std::move(options));
-  auto listener = io::TcpListener::listen(
-      loop, at, [self = server.get()](std::unique_ptr<io::TcpStream> client) {
-        const ClientPath path{client->local(), client->peer()};
-        self->serve(std::move(client), path);
-      });
-  if (!listener) return listener.error();
-  server->listener_ = std::move(*listener);
+  const Result<void> listening = server->listen_at(at);
+  if (!listening) return listening.error();
   return server;
+}
+
+Result<void> Server::listen_at(const Endpoint& at) {
+  auto listener = io::TcpListener::listen(loop_, at, [this](std::unique_ptr<io::TcpStream> client) {
+    const ClientPath path{client->local(), client->peer()};
+    if (!options_.wrap) return serve(std::move(client), path);
+    serve(options_.wrap(std::move(client)), path);
+  });
+  if (!listener) return listener.error();
+  listener_ = std::move(*listener);
+  return {};
 }
 
 Server::~Server() = default;
 
 void Server::serve(std::unique_ptr<net::Stream> client, std::optional<ClientPath> path) {
-  const size_t count = connections_.size();
-  if (count >= options_.max_connections + kMaxRefusals) {
-    log::debug("SOCKS: a connection is closed unheard: {} are open", count);
-    return loop_.retire(std::move(client));
-  }
-  const bool refuse = count >= options_.max_connections;
-  auto connection = std::make_unique<ServerConnection>(*this, ++served_, std::move(client),
-                                                       std::move(path), refuse);
+  std::optional<IpAddress> address;
+  if (path) address = path->peer.address;
+  auto connection = std::make_unique<ServerConnection>(*this, ++served_, std::move(client), path);
   ServerConnection* key = connection.get();
+  auto ticket = admission_.admit(address, [key] { key->evict(); });
+  if (!ticket) {
+    log::debug("SOCKS: a connection is closed unheard: {} are open", connections_.size());
+    return loop_.retire(std::move(connection));
+  }
   connections_.emplace(key, std::move(connection));
+  key->start(std::move(ticket));
+}
+
+Result<WayOut> Server::way_out(const ClientIdentity& client, const Request& request) const {
+  if (!choose_) return only_way_;
+  return choose_(client, request);
 }
 
 Endpoint Server::local() const {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/base/log.h"
+#include "core/socks5/answer.h"
 #include "core/socks5/reply.h"
 #include "core/socks5/server.h"
 
@@ -14,15 +15,16 @@ namespace {
 // How long a refused client may take to read the answer and to close.
 constexpr Duration kLinger = 2s;
 
-constexpr std::array<std::string_view, 7> kStateNames = {
-    "handshake", "dialing", "replying", "relaying", "associated", "parting", "over"};
+constexpr std::array<std::string_view, 9> kStateNames = {"handshake",  "checking", "dialing",
+                                                         "listening",  "replying", "relaying",
+                                                         "associated", "parting",  "over"};
 
 }  // namespace
 
 // What a connection needs before it has a flow, and to part; an idle flow does without.
 struct ServerConnection::Setup {
   explicit Setup(ServerConnection& connection)
-      : handshake(connection.server_.options_.required),
+      : handshake(connection.server_.authenticator_.required()),
         timer(connection.server_.loop_, [&connection] { connection.on_timeout(); }) {}
 
   ServerHandshake handshake;
@@ -32,28 +34,38 @@ struct ServerConnection::Setup {
   io::Timer timer;
   std::unique_ptr<net::Attempt> attempt;
   std::unique_ptr<net::Stream> upstream;
+  bool binds = false;  // counted in the server's binds_
 };
 
 ServerConnection::ServerConnection(Server& server, uint64_t id, std::unique_ptr<net::Stream> client,
-                                   std::optional<ClientPath> path, bool refuse)
+                                   std::optional<ClientPath> path)
     : server_(server),
       id_(id),
       opened_(server.loop_.now()),
-      refuse_(refuse),
       client_(std::move(client)),
       setup_(std::make_unique<Setup>(*this)) {
   setup_->path = std::move(path);
-  setup_->timer.start(server.options_.handshake_timeout);
-  client_->on_progress([this] { look_again(); });
 }
 
 ServerConnection::~ServerConnection() = default;
+
+void ServerConnection::start(std::unique_ptr<Admission::Ticket> ticket) {
+  ticket_ = std::move(ticket);
+  setup_->timer.start(server_.options_.handshake_timeout);
+  client_->on_progress([this] { look_again(); });
+}
+
+void ServerConnection::evict() {
+  close("too many others have not made their request either");
+}
 
 void ServerConnection::look_again() {
   switch (state_) {
     case State::handshake:
       return shake_hands();
+    case State::checking:
     case State::dialing:
+    case State::listening:
       return watch_client();
     case State::replying:
       return reply();
@@ -71,44 +83,153 @@ void ServerConnection::shake_hands() {
   ServerHandshake& handshake = setup_->handshake;
   for (Bytes bytes = client_->peek(); !bytes.empty(); bytes = client_->peek()) {
     client_->consume(handshake.feed(bytes, setup_->out));
+    if (handshake.state() == ServerHandshake::State::checking) return check_credentials();
     if (handshake.state() == ServerHandshake::State::complete) return on_request();
-    if (handshake.state() == ServerHandshake::State::failed) {
-      log::debug("SOCKS {}: {}", id_, handshake.failure());
-      return part();
-    }
+    if (handshake.state() == ServerHandshake::State::failed) return on_failed_handshake();
   }
+  watch_client();
+}
+
+void ServerConnection::check_credentials() {
+  set_state(State::checking);
+  Authenticator& authenticator = server_.authenticator_;
+  const Credentials& given = setup_->handshake.credentials();
+  if (authenticator.remembers(given)) return on_checked(true);
+  setup_->attempt = authenticator.check(given, [this](bool right) { on_checked(right); });
+  if (!setup_->attempt) {
+    ++server_.stats_.over_limit;
+    setup_->handshake.on_overload(setup_->out);
+    return on_failed_handshake();
+  }
+  watch_client();
+}
+
+void ServerConnection::on_checked(bool right) {
+  setup_->attempt.reset();
+  ServerHandshake& handshake = setup_->handshake;
+  handshake.on_checked(right, setup_->out);
+  ++(right ? server_.stats_.credentials_right : server_.stats_.credentials_wrong);
+  if (!right) return on_failed_handshake();
+  set_state(State::handshake);
+  if (handshake.state() == ServerHandshake::State::complete) return on_request();
+  shake_hands();
+}
+
+void ServerConnection::on_failed_handshake() {
+  if (state_ == State::handshake) ++server_.stats_.malformed;
+  log::debug("SOCKS {}: {}", id_, setup_->handshake.failure());
+  part();
+}
+
+void ServerConnection::on_request() {
+  const ServerHandshake& handshake = setup_->handshake;
+  ++server_.stats_.protocols[static_cast<size_t>(handshake.protocol())];
+  setup_->timer.stop();
+  ticket_->settle();
+  set_state(State::dialing);
+  if (!ticket_->refusal().empty()) return refuse(ErrorCode::limit, ticket_->refusal());
+  const auto& admit = server_.options_.admit;
+  const Result<void> admitted = admit ? admit() : Result<void>();
+  if (!admitted) return refuse(admitted.error().code, admitted.error().message);
+  ClientIdentity client{handshake.user(), handshake.protocol(), std::nullopt};
+  if (setup_->path) client.peer = setup_->path->peer;
+  const Result<WayOut> way = server_.way_out(client, handshake.request());
+  if (!way) return refuse(way.error().code, way.error().message);
+  carry(*way);
+}
+
+void ServerConnection::carry(const WayOut& way) {
+  const Request& request = setup_->handshake.request();
+  switch (request.command) {
+    case Command::connect:
+      return connect(*way.proxy, request.target);
+    case Command::bind:
+      return bind(*way.proxy, request.target);
+    case Command::udp_associate:
+      return associate(way.datagrams, request.target);
+    case Command::udp_in_tcp:
+      break;
+  }
+  ++server_.stats_.unknown_commands;
+  refuse(ErrorCode::command_not_supported, "only CONNECT, BIND and UDP ASSOCIATE are served");
+}
+
+// Bytes that the client sends ahead stay in its stream. One that closes does not want the flow any
+// more.
+void ServerConnection::watch_client() {
   flush();
   if (client_->error() != nullptr || client_->ended()) close("the client left");
 }
 
-void ServerConnection::on_request() {
-  const Request& request = setup_->handshake.request();
-  setup_->timer.stop();
-  set_state(State::dialing);
-  if (refuse_) return refuse(ErrorCode::general, "too many connections");
-  if (request.command == Command::udp_associate) return associate(request.target);
-  if (request.command != Command::connect) {
-    return refuse(ErrorCode::command_not_supported, "only CONNECT and UDP ASSOCIATE are served");
-  }
-  log::debug("SOCKS {}: connect to {}", id_, request.target.to_string());
-  setup_->attempt = server_.proxy_.connect(
-      request.target,
-      [this](Result<std::unique_ptr<net::Stream>> upstream) { on_dialed(std::move(upstream)); });
+void ServerConnection::connect(net::Proxy& proxy, const Target& target) {
+  ++server_.stats_.connects;
+  log::debug("SOCKS {}: connect to {}", id_, target.to_string());
+  setup_->attempt = proxy.connect(target, [this](Result<std::unique_ptr<net::Stream>> upstream) {
+    on_dialed(std::move(upstream));
+  });
   watch_client();
 }
 
-void ServerConnection::associate(const Target& claimed) {
-  if (server_.datagrams_ == nullptr || !setup_->path) {
+void ServerConnection::on_dialed(Result<std::unique_ptr<net::Stream>> upstream) {
+  setup_->attempt.reset();
+  if (!upstream) return refuse(upstream.error().code, upstream.error().message);
+  setup_->upstream = std::move(*upstream);
+  succeed({});
+}
+
+void ServerConnection::bind(net::Proxy& proxy, const Target& from) {
+  ++server_.stats_.binds;
+  if (server_.binds_ >= server_.options_.max_binds) {
+    return refuse(ErrorCode::limit, "too many BINDs wait for their peers");
+  }
+  log::debug("SOCKS {}: bind for {}", id_, from.to_string());
+  setup_->attempt = proxy.bind(
+      from, [this](const Endpoint& listening) { on_bound(listening); },
+      [this](Result<net::Accepted> peer) { on_peer(std::move(peer)); });
+  if (!setup_->attempt) return refuse(ErrorCode::command_not_supported, "BIND is not carried");
+  setup_->binds = true;
+  ++server_.binds_;
+  setup_->timer.start(server_.options_.bind_timeout);
+  watch_client();
+}
+
+// The first of two answers (RFC 1928 §6).
+void ServerConnection::on_bound(const Endpoint& listening) {
+  Endpoint told = listening;
+  const auto& outside = server_.options_.outside_address;
+  if (told.address.is_any() && outside) told.address = outside().value_or(told.address);
+  log::debug("SOCKS {}: listens at {}", id_, told.to_string());
+  ++server_.stats_.replies[kSucceeded];
+  append_success(setup_->handshake.protocol(), told, setup_->out);
+  set_state(State::listening);
+  watch_client();
+}
+
+void ServerConnection::on_peer(Result<net::Accepted> peer) {
+  release_bind();
+  if (!peer) return refuse(peer.error().code, peer.error().message);
+  setup_->upstream = std::move(peer->stream);
+  succeed(peer->peer);
+}
+
+void ServerConnection::release_bind() {
+  setup_->attempt.reset();
+  if (std::exchange(setup_->binds, false)) --server_.binds_;
+}
+
+void ServerConnection::associate(net::DatagramProxy* datagrams, const Target& claimed) {
+  ++server_.stats_.associates;
+  if (datagrams == nullptr || !setup_->path) {
     return refuse(ErrorCode::command_not_supported, "UDP is not carried");
   }
   if (server_.associations_ >= server_.options_.max_associations) {
     ++server_.traffic_.stats.refused;
-    return refuse(ErrorCode::general, "too many associations");
+    return refuse(ErrorCode::limit, "too many associations");
   }
   log::debug("SOCKS {}: associate", id_);
   ++server_.associations_;
   association_ = std::make_unique<UdpAssociation>(
-      server_.loop_, *server_.datagrams_, server_.traffic_,
+      server_.loop_, *datagrams, server_.traffic_,
       UdpAssociation::Options{*setup_->path, claimed, server_.options_.udp_idle},
       [this](Result<Endpoint> bound) {
         if (bound) return succeed(*bound);
@@ -119,22 +240,9 @@ void ServerConnection::associate(const Target& claimed) {
   watch_client();
 }
 
-// Bytes that the client sends ahead stay in its stream. One that closes does not want the flow any
-// more.
-void ServerConnection::watch_client() {
-  flush();
-  if (client_->error() != nullptr || client_->ended()) close("the client left");
-}
-
-void ServerConnection::on_dialed(Result<std::unique_ptr<net::Stream>> upstream) {
-  setup_->attempt.reset();
-  if (!upstream) return refuse(upstream.error().code, upstream.error().message);
-  setup_->upstream = std::move(*upstream);
-  succeed({});
-}
-
 void ServerConnection::succeed(const Target& bound) {
-  encode(Reply{kSucceeded, bound}, setup_->out);
+  ++server_.stats_.replies[kSucceeded];
+  append_success(setup_->handshake.protocol(), bound, setup_->out);
   setup_->timer.start(server_.options_.handshake_timeout);
   set_state(State::replying);
   reply();
@@ -185,13 +293,16 @@ void ServerConnection::release_association() {
 void ServerConnection::refuse(ErrorCode why, std::string_view reason) {
   const uint8_t code = reply_for_error(why);
   log::debug("SOCKS {}: {} ({})", id_, reply_text(code), reason);
-  encode(Reply{code, {}}, setup_->out);
+  if (why == ErrorCode::limit) ++server_.stats_.over_limit;
+  ++server_.stats_.replies[code];
+  append_refusal(setup_->handshake.protocol(), why, reason, setup_->out);
   part();
 }
 
 void ServerConnection::part() {
   set_state(State::parting);
   if (!setup_) setup_ = std::make_unique<Setup>(*this);
+  ticket_->settle();
   setup_->timer.start(kLinger);
   linger();
 }
@@ -206,7 +317,22 @@ void ServerConnection::linger() {
 }
 
 void ServerConnection::on_timeout() {
-  close(state_ == State::handshake ? "no request in time" : "the client does not read");
+  switch (state_) {
+    case State::handshake:
+    case State::checking:
+      ++server_.stats_.late;
+      return close("no request in time");
+    case State::dialing:
+    case State::listening:
+      release_bind();
+      return refuse(ErrorCode::timed_out, "nobody came in time");
+    case State::replying:
+    case State::relaying:
+    case State::associated:
+    case State::parting:
+    case State::over:
+      return close("the client does not read");
+  }
 }
 
 // True if everything has been taken.
@@ -222,10 +348,11 @@ void ServerConnection::close(std::string_view reason) {
              (server_.loop_.now() - opened_).count(), up, down, reason);
   set_state(State::over);
   if (setup_) {
-    setup_->attempt.reset();
+    release_bind();
     setup_->timer.stop();
   }
   release_association();
+  ticket_.reset();
   server_.retire(this);
 }
 
@@ -236,7 +363,8 @@ std::pair<uint64_t, uint64_t> ServerConnection::bytes() const {
 }
 
 void ServerConnection::set_state(State next) {
-  assert(state_ != State::over && next != State::handshake);
+  assert(state_ != State::over);
+  assert(next != State::handshake || state_ == State::checking);
   log::emit(log::Level::trace, "SOCKS {}: {} -> {}", id_, kStateNames[static_cast<size_t>(state_)],
             kStateNames[static_cast<size_t>(next)]);
   state_ = next;

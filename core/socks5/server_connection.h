@@ -11,6 +11,7 @@
 #include "core/net/proxy.h"
 #include "core/net/relay.h"
 #include "core/net/stream.h"
+#include "core/socks5/admission.h"
 #include "core/socks5/handshake.h"
 #include "core/socks5/udp_association.h"
 
@@ -20,33 +21,60 @@ class Server;
 
 /// Owned by its Server, in whose loop thread it lives.
 ///
-///   handshake ──► dialing ──► replying ──► relaying (CONNECT) ─────────► over
-///       │            │            ├──────► associated (UDP ASSOCIATE) ───► ▲
-///       └────────────┴────────────┴──────────► parting ◄──┘ ──────────────►┘
+///   handshake ◄─► checking
+///       │
+///       ├──► dialing ───────────────► replying ──► relaying (CONNECT, BIND)
+///       │       └──► listening ──────────▲ │
+///       │            (BIND)                └─────► associated (UDP ASSOCIATE)
+///       ▼
+///   parting ──► over
 ///
-/// Parting: there may be a last answer to read, and the client is to close. From all states it gets
-/// to over at once when the client goes away.
+/// Parting: there may be a last answer to read, and the client is to close. Every state can lead to
+/// it, and gets to over at once when the client goes away.
 class ServerConnection {
  public:
-  /// `refuse`: whatever it asks for is answered with 01.
   ServerConnection(Server& server, uint64_t id, std::unique_ptr<net::Stream> client,
-                   std::optional<ClientPath> path, bool refuse);
+                   std::optional<ClientPath> path);
   ~ServerConnection();
   ServerConnection(const ServerConnection&) = delete;
   ServerConnection& operator=(const ServerConnection&) = delete;
 
+  /// Once, at first.
+  void start(std::unique_ptr<Admission::Ticket> ticket);
+  /// Closes it: it is half-open, and others want its place.
+  void evict();
+
  private:
-  enum class State : uint8_t { handshake, dialing, replying, relaying, associated, parting, over };
+  enum class State : uint8_t {
+    handshake,
+    checking,
+    dialing,
+    listening,
+    replying,
+    relaying,
+    associated,
+    parting,
+    over
+  };
   struct Setup;
 
   void look_again();
   void shake_hands();
+  void check_credentials();
+  void on_checked(bool right);
+  void on_failed_handshake();
   void on_request();
+  void carry(const WayOut& way);
   void watch_client();
-  void associate(const Target& claimed);
+  void connect(net::Proxy& proxy, const Target& target);
   void on_dialed(Result<std::unique_ptr<net::Stream>> upstream);
-  void reply();
+  void bind(net::Proxy& proxy, const Target& from);
+  void on_bound(const Endpoint& listening);
+  void on_peer(Result<net::Accepted> peer);
+  void release_bind();
+  void associate(net::DatagramProxy* datagrams, const Target& claimed);
   void succeed(const Target& bound);
+  void reply();
   void start_relay();
   void start_association();
   void watch_association();
@@ -65,7 +93,7 @@ class ServerConnection {
   const uint64_t id_;
   const Instant opened_;
   State state_ = State::handshake;
-  const bool refuse_;
+  std::unique_ptr<Admission::Ticket> ticket_;
   std::unique_ptr<net::Stream> client_;  // the relay's, once there is one
   std::unique_ptr<Setup> setup_;         // while there is neither a flow nor an association
   std::unique_ptr<net::Relay> relay_;

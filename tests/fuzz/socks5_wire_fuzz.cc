@@ -5,7 +5,7 @@
 
 #include "core/dns/message.h"
 #include "core/dns/resolv_conf.h"
-#include "core/socks5/handshake.h"
+#include "core/socks5/http_wire.h"
 #include "core/socks5/socks4_wire.h"
 #include "core/socks5/wire.h"
 #include "core/udp/relay_wire.h"
@@ -68,25 +68,18 @@ void check_datagram(Bytes input) {
           again->data.size() == datagram->data.size());
 }
 
-// In one piece and byte by byte a handshake comes to the same.
-void check_handshake(Bytes input) {
-  static const std::optional<socks5::Credentials> nobody;
-  static const std::optional<socks5::Credentials> required = socks5::Credentials{"u", "p"};
-  for (const auto* policy : {&nobody, &required}) {
-    socks5::ServerHandshake at_once(*policy);
-    socks5::ServerHandshake in_bytes(*policy);
-    using State = socks5::ServerHandshake::State;
-    ByteVector out_at_once;
-    ByteVector out_in_bytes;
-    size_t taken = 0;
-    while (taken < input.size() && at_once.state() < State::complete) {
-      taken += at_once.feed(input.subspan(taken), out_at_once);
-    }
-    for (size_t i = 0; i < input.size() && in_bytes.state() < State::complete; ++i) {
-      in_bytes.feed(input.subspan(i, 1), out_in_bytes);
-    }
-    require(at_once.state() == in_bytes.state() && out_at_once == out_in_bytes);
-  }
+// A request is taken whole or not at all, and says the same if it comes again.
+void check_http(Bytes input) {
+  Bytes rest = input;
+  const auto request = socks5::decode_http_request(rest);
+  const bool taken = request && request->has_value();
+  require(taken ? rest.size() < input.size() : rest.size() == input.size());
+  if (!taken) return;
+  (void)(*request)->basic();
+  (void)(*request)->authority();
+  Bytes again = input.first(input.size() - rest.size());
+  const auto same = socks5::decode_http_request(again);
+  require(same && same->has_value() && again.empty() && **same == **request);
 }
 
 void check_udp(Bytes input) {
@@ -131,8 +124,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   check(input, socks5::decode_reply);
   check(input, socks5::decode_socks4_request);
   check(input, socks5::decode_socks4_reply);
+  check_http(input);
   check_datagram(input);
-  check_handshake(input);
   check_udp(input);
   check_dns(input);
   return 0;

@@ -64,9 +64,9 @@ TEST_F(ClientTest, AServerThatIsNotThereIsToldFromAFlowThatFails) {
 }
 
 TEST_F(ClientTest, ARefusedPasswordFailsTheProbe) {
-  auto server = Server::listen(
-      loop_, kLoopback, proxy_,
-      {.max_connections = 10, .handshake_timeout = 10s, .required = Credentials{"u", "p"}});
+  ServerOptions server_options;
+  server_options.users = {{"u", *hash_password("p")}};
+  auto server = Server::listen(loop_, kLoopback, proxy_, server_options);
   ASSERT_TRUE(server);
   ClientOptions options;
   options.negotiate.credentials = Credentials{"u", "wrong"};

@@ -6,6 +6,7 @@
 #include "core/socks5/client.h"
 #include "tests/support/memory_stream.h"
 #include "tests/unit/socks5/fake_proxy.h"
+#include "tests/unit/socks5/served_client.h"
 #include "tests/unit/socks5/wire_support.h"
 
 namespace tunproxy::socks5 {
@@ -14,52 +15,20 @@ namespace {
 using testing::bytes_of;
 using testing::FakeProxy;
 using testing::Manners;
-using testing::MemoryStream;
 using testing::run_until;
 
 const Endpoint kLoopback{*IpAddress::parse("127.0.0.1"), 0};
 
-// A client that is served over memory, and what it has received so far.
-struct Client {
-  Client(io::Loop& loop, Server& server, Manners manners = {}) : loop_(loop) {
-    auto [near, far] = MemoryStream::make_pair(loop, manners);
-    stream = std::move(near);
-    stream->on_progress([this] {
-      const std::string fresh = stream->read_all();
-      append(received, as_bytes(fresh));
-      pump();
-    });
-    server.serve(std::move(far));
-  }
-
-  void send(ByteVector bytes) {
-    append(unsent, bytes);
-    pump();
-  }
-  void pump() {
-    const size_t taken = stream->write(unsent);
-    unsent.erase(unsent.begin(), unsent.begin() + static_cast<ptrdiff_t>(taken));
-  }
-  bool receives(const ByteVector& expected) {
-    return run_until(loop_, [&] { return received == expected; });
-  }
-
-  io::Loop& loop_;
-  std::unique_ptr<MemoryStream> stream;
-  ByteVector unsent;
-  ByteVector received;
-};
-
-ByteVector hello_and_request(Command command = Command::connect) {
-  ByteVector bytes = bytes_of({5, 1, 0});
-  encode(Request{command, Target::from_host("example.com", 443)}, bytes);
-  return bytes;
+ServerOptions with_timeout(Duration timeout) {
+  ServerOptions options;
+  options.handshake_timeout = timeout;
+  return options;
 }
 
-ByteVector greeted(uint8_t code) {
-  ByteVector bytes = bytes_of({5, 0});
-  encode(Reply{code, {}}, bytes);
-  return bytes;
+ServerOptions with_maximum(size_t connections) {
+  ServerOptions options;
+  options.max_connections = connections;
+  return options;
 }
 
 class ServerTest : public ::testing::TestWithParam<Manners> {
@@ -74,7 +43,7 @@ INSTANTIATE_TEST_SUITE_P(Streams, ServerTest,
                                            Manners{SIZE_MAX, 1, 64 * 1024}, Manners{1, 1, 2}));
 
 TEST_P(ServerTest, RepliesWhenTheOutcomeIsKnownAndRelays) {
-  Client client(loop_, server_, GetParam());
+  ServedClient client(loop_, server_, GetParam());
   client.send(hello_and_request());
   ASSERT_TRUE(run_until(loop_, [&] { return proxy_.calls.size() == 1; }));
   EXPECT_EQ(proxy_.calls[0].target, Target::from_host("example.com", 443));
@@ -98,7 +67,7 @@ TEST_P(ServerTest, RepliesWhenTheOutcomeIsKnownAndRelays) {
 }
 
 TEST_P(ServerTest, KeepsWhatTheClientSendsAhead) {
-  Client client(loop_, server_, GetParam());
+  ServedClient client(loop_, server_, GetParam());
   ByteVector bytes = hello_and_request();
   append(bytes, as_bytes("ahead of the reply"));
   client.send(bytes);
@@ -116,7 +85,7 @@ TEST_P(ServerTest, SaysWhyATargetCouldNotBeReached) {
                                                                {ErrorCode::timed_out, 6},
                                                                {ErrorCode::not_allowed, 2}};
   for (size_t i = 0; i < outcomes.size(); ++i) {
-    Client client(loop_, server_, GetParam());
+    ServedClient client(loop_, server_, GetParam());
     client.send(hello_and_request());
     ASSERT_TRUE(run_until(loop_, [&] { return proxy_.calls.size() == i + 1; }));
     proxy_.fail(i, outcomes[i].first);
@@ -130,7 +99,7 @@ TEST_P(ServerTest, SaysWhyATargetCouldNotBeReached) {
 
 TEST_P(ServerTest, AnswersOtherCommandsWith07) {
   for (const Command command : {Command::bind, Command::udp_associate, static_cast<Command>(9)}) {
-    Client client(loop_, server_, GetParam());
+    ServedClient client(loop_, server_, GetParam());
     client.send(hello_and_request(command));
     EXPECT_TRUE(client.receives(greeted(7)));
     EXPECT_TRUE(run_until(loop_, [&] { return client.stream->ended(); }));
@@ -138,21 +107,8 @@ TEST_P(ServerTest, AnswersOtherCommandsWith07) {
   EXPECT_TRUE(proxy_.calls.empty());
 }
 
-TEST_P(ServerTest, AnswersSocks4AndHttpAndCloses) {
-  Client socks4(loop_, server_, GetParam());
-  socks4.send(bytes_of({4, 1, 0, 80, 1, 2, 3, 4, 0}));
-  EXPECT_TRUE(socks4.receives(bytes_of({0, 0x5b, 0, 0, 0, 0, 0, 0})));
-  EXPECT_TRUE(run_until(loop_, [&] { return socks4.stream->ended(); }));
-  Client http(loop_, server_, GetParam());
-  const Bytes get = as_bytes("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-  http.send(ByteVector(get.begin(), get.end()));
-  EXPECT_TRUE(run_until(loop_, [&] { return http.stream->ended(); }));
-  EXPECT_EQ(as_text(http.received).substr(0, 12), "HTTP/1.1 501");
-  EXPECT_NE(as_text(http.received).find("SOCKS5"), std::string_view::npos);
-}
-
 TEST_P(ServerTest, AClientThatLeavesCancelsTheDial) {
-  auto client = std::make_unique<Client>(loop_, server_, GetParam());
+  auto client = std::make_unique<ServedClient>(loop_, server_, GetParam());
   client->send(hello_and_request());
   ASSERT_TRUE(run_until(loop_, [&] { return proxy_.calls.size() == 1; }));
   client.reset();
@@ -161,7 +117,7 @@ TEST_P(ServerTest, AClientThatLeavesCancelsTheDial) {
 }
 
 TEST_P(ServerTest, AFailedTargetResetsTheClient) {
-  Client client(loop_, server_, GetParam());
+  ServedClient client(loop_, server_, GetParam());
   client.send(hello_and_request());
   ASSERT_TRUE(run_until(loop_, [&] { return proxy_.calls.size() == 1; }));
   auto target = proxy_.succeed(0);
@@ -174,8 +130,8 @@ TEST_P(ServerTest, AFailedTargetResetsTheClient) {
 TEST(Server, ClosesAClientThatMakesNoRequestInTime) {
   io::Loop loop;
   FakeProxy proxy(loop);
-  Server server(loop, proxy, {.max_connections = 10, .handshake_timeout = 20ms, .required = {}});
-  Client client(loop, server);
+  Server server(loop, proxy, with_timeout(20ms));
+  ServedClient client(loop, server);
   client.send(bytes_of({5}));
   EXPECT_TRUE(run_until(loop, [&] { return client.stream->error() != nullptr; }));
   EXPECT_EQ(server.connections(), 0u);
@@ -184,27 +140,27 @@ TEST(Server, ClosesAClientThatMakesNoRequestInTime) {
 TEST(Server, RefusesPolitelyAboveItsMaximum) {
   io::Loop loop;
   FakeProxy proxy(loop);
-  Server server(loop, proxy, {.max_connections = 2, .handshake_timeout = 10s, .required = {}});
-  std::vector<std::unique_ptr<Client>> clients;
-  for (int i = 0; i < 3; ++i) clients.push_back(std::make_unique<Client>(loop, server));
+  Server server(loop, proxy, with_maximum(2));
+  std::vector<std::unique_ptr<ServedClient>> clients;
+  for (int i = 0; i < 3; ++i) clients.push_back(std::make_unique<ServedClient>(loop, server));
   for (auto& client : clients) client->send(hello_and_request());
   EXPECT_TRUE(clients[2]->receives(greeted(1)));
   EXPECT_EQ(proxy.calls.size(), 2u);
-  for (size_t i = 0; i < Server::kMaxRefusals + 1; ++i) {
-    clients.push_back(std::make_unique<Client>(loop, server));
+  for (size_t i = 0; i < Admission::kMaxRefusals + 1; ++i) {
+    clients.push_back(std::make_unique<ServedClient>(loop, server));
   }
   EXPECT_TRUE(run_until(loop, [&] { return clients.back()->stream->error() != nullptr; }));
-  EXPECT_EQ(server.connections(), 2 + Server::kMaxRefusals);
+  EXPECT_EQ(server.connections(), 2 + Admission::kMaxRefusals);
 }
 
 TEST(Server, DiesWithConnectionsInEveryState) {
   io::Loop loop;
   FakeProxy proxy(loop);
   auto server = std::make_unique<Server>(loop, proxy);
-  Client silent(loop, *server);
-  Client dialing(loop, *server);
+  ServedClient silent(loop, *server);
+  ServedClient dialing(loop, *server);
   dialing.send(hello_and_request());
-  Client relaying(loop, *server);
+  ServedClient relaying(loop, *server);
   relaying.send(hello_and_request());
   ASSERT_TRUE(run_until(loop, [&] { return proxy.calls.size() == 2; }));
   auto target = proxy.succeed(1);
@@ -222,9 +178,9 @@ TEST(Server, ServesARealClientOverLoopback) {
   auto sink = io::TcpListener::listen(loop, kLoopback, [&](auto s) { accepted = std::move(s); });
   ASSERT_TRUE(sink);
   io::DirectProxy direct(loop, {});
-  auto server = Server::listen(
-      loop, kLoopback, direct,
-      {.max_connections = 10, .handshake_timeout = 10s, .required = Credentials{"u", "p"}});
+  ServerOptions server_options;
+  server_options.users = {{"u", *hash_password("p")}};
+  auto server = Server::listen(loop, kLoopback, direct, server_options);
   ASSERT_TRUE(server);
   ClientOptions options;
   options.negotiate.credentials = Credentials{"u", "p"};
