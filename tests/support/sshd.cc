@@ -75,9 +75,9 @@ std::vector<pid_t> children_of(pid_t parent) {
   return children;
 }
 
-void kill_tree(pid_t root) {
-  for (const pid_t child : children_of(root)) kill_tree(child);
-  ::kill(root, SIGKILL);
+void signal_tree(pid_t root, int number) {
+  for (const pid_t child : children_of(root)) signal_tree(child, number);
+  ::kill(root, number);
 }
 
 }  // namespace
@@ -142,9 +142,13 @@ void Sshd::wait_until_it_listens() const {
                            std::string{std::istreambuf_iterator<char>(log), {}});
 }
 
+void Sshd::signal(int number) const {
+  signal_tree(pid_, number);
+}
+
 void Sshd::kill() {
   if (pid_ <= 0) return;
-  kill_tree(pid_);
+  signal(SIGKILL);
   ::waitpid(pid_, nullptr, 0);
   pid_ = -1;
 }

@@ -27,6 +27,8 @@ class Sshd {
 
   /// Kills it and the processes of all its connections, without a goodbye.
   void kill();
+  /// Sends a signal to it and to the processes of all its connections: SIGSTOP freezes it.
+  void signal(int number) const;
 
  private:
   void generate_key(const char* name, const char* type) const;
