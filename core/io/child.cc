@@ -103,7 +103,7 @@ Result<void> started(int news, const std::string& program) {
     n = ::read(news, &complaint, sizeof complaint);
   } while (n < 0 && errno == EINTR);
   if (n != static_cast<ssize_t>(sizeof complaint)) return {};
-  return Error{ErrorCode::usage, fmt::format("cannot run {}: {}: {}", program, complaint.doing,
+  return Error{ErrorCode::usage, fmt::format("cannot run {} ({}): {}", program, complaint.doing,
                                              std::strerror(complaint.error_number))};
 }
 
@@ -138,11 +138,13 @@ Result<std::unique_ptr<Child>> Child::start(Loop& loop, const ChildOptions& opti
     reap(pid);
     return running.error();
   }
-  return std::unique_ptr<Child>(new Child(loop, pid, std::move(exited), std::move(*pipes)));
+  return std::unique_ptr<Child>(
+      new Child(loop, options.name, pid, std::move(exited), std::move(*pipes)));
 }
 
-Child::Child(Loop& loop, pid_t pid, UniqueFd exited, Pipes pipes)
-    : pid_(pid),
+Child::Child(Loop& loop, std::string name, pid_t pid, UniqueFd exited, Pipes pipes)
+    : name_(std::move(name)),
+      pid_(pid),
       exit_fd_(std::move(exited)),
       complaints_(std::move(pipes.complaints)),
       to_(std::make_unique<TcpStream>(loop, std::move(pipes.to))),
@@ -238,11 +240,11 @@ void Child::on_complaint(std::string_view line) {
 }
 
 std::string Child::last_words() const {
-  std::string how = "it closed its input or output";
+  std::string how = name_ + " closed its input or output";
   if (exited_ && WIFSIGNALED(status_)) {
-    how = fmt::format("it was ended by signal {}", WTERMSIG(status_));
+    how = fmt::format("{} was ended by signal {}", name_, WTERMSIG(status_));
   } else if (exited_) {
-    how = fmt::format("it ended with exit status {}", WEXITSTATUS(status_));
+    how = fmt::format("{} ended with exit status {}", name_, WEXITSTATUS(status_));
   }
   return first_line_.empty() ? how : fmt::format("{}: {}", how, first_line_);
 }

@@ -22,8 +22,9 @@ namespace tunproxy::io {
 using PrepareChild = std::function<const char*()>;
 
 struct ChildOptions {
-  std::vector<std::string> argv;  ///< argv[0] is looked up in PATH. REQUIRES: not empty
-  PrepareChild prepare;           ///< may be empty
+  std::vector<std::string> argv;     ///< argv[0] is looked up in PATH. REQUIRES: not empty
+  std::string name = "the command";  ///< for errors
+  PrepareChild prepare;              ///< may be empty
 };
 
 /// The process has a session of its own: no terminal, and none of its signals. Destroying this ends
@@ -59,7 +60,7 @@ class Child final : public net::Stream {
   enum class State : uint8_t { running, closing, ended, failed };
   struct Pipes;
 
-  Child(Loop& loop, pid_t pid, UniqueFd exited, Pipes pipes);
+  Child(Loop& loop, std::string name, pid_t pid, UniqueFd exited, Pipes pipes);
   void set_state(State next);
   void look();
   void on_exit();
@@ -68,6 +69,7 @@ class Child final : public net::Stream {
   void on_complaint(std::string_view line);
   std::string last_words() const;
 
+  const std::string name_;
   const pid_t pid_;
   State state_ = State::running;
   Error error_;

@@ -21,7 +21,7 @@ class ChildTest : public ::testing::Test {
   void TearDown() override { child_.reset(); }
 
   void start(const std::string& script, PrepareChild prepare = nullptr) {
-    auto child = Child::start(loop_, {{"sh", "-c", script}, std::move(prepare)});
+    auto child = Child::start(loop_, {{"sh", "-c", script}, "the command", std::move(prepare)});
     ASSERT_TRUE(child) << child.error().message;
     child_ = std::move(*child);
     watch();
@@ -81,19 +81,20 @@ TEST_F(ChildTest, ABadEndTellsStatusAndTheFirstLineOfStandardError) {
   start("echo data; echo >&2; printf ' cannot\\033connect \\nmore\\n' >&2; exit 3");
   ASSERT_TRUE(until_over());
   EXPECT_EQ(received_, "data\n");
-  EXPECT_EQ(why(), "it ended with exit status 3: cannot connect");
+  EXPECT_EQ(why(), "the command ended with exit status 3: cannot connect");
 }
 
 TEST_F(ChildTest, ALineWithoutEndCounts) {
   start("printf %01000d 7 >&2; exit 1");
   ASSERT_TRUE(until_over());
-  EXPECT_EQ(why(), "it ended with exit status 1: " + std::string(Child::kLongestLine, '0'));
+  EXPECT_EQ(why(),
+            "the command ended with exit status 1: " + std::string(Child::kLongestLine, '0'));
 }
 
 TEST_F(ChildTest, ASignalIsToldToo) {
   start("kill -TERM $$");
   ASSERT_TRUE(until_over());
-  EXPECT_EQ(why(), "it was ended by signal 15");
+  EXPECT_EQ(why(), "the command was ended by signal 15");
 }
 
 TEST_F(ChildTest, WhatStopsReadingFails) {
@@ -105,7 +106,7 @@ TEST_F(ChildTest, WhatStopsReadingFails) {
 }
 
 TEST_F(ChildTest, OutputIsReadThoughItExitedLongAgo) {
-  auto child = Child::start(loop_, {{"sh", "-c", "printf 12345"}, nullptr});
+  auto child = Child::start(loop_, {{"sh", "-c", "printf 12345"}, "it", nullptr});
   ASSERT_TRUE(child);
   child_ = std::move(*child);
   while (alive(child_->pid()) &&
@@ -122,7 +123,7 @@ TEST_F(ChildTest, OutputIsReadThoughItExitedLongAgo) {
 }
 
 TEST_F(ChildTest, WhatCannotRunIsSaidAtOnce) {
-  const auto child = Child::start(loop_, {{"/no/such/program"}, nullptr});
+  const auto child = Child::start(loop_, {{"/no/such/program"}, "it", nullptr});
   ASSERT_FALSE(child);
   EXPECT_EQ(child.error().code, ErrorCode::usage);
   EXPECT_THAT(child.error().message, HasSubstr("/no/such/program"));
@@ -134,12 +135,12 @@ TEST_F(ChildTest, PreparationRunsInTheChildAndMayRefuse) {
   ASSERT_TRUE(until_over());
   EXPECT_EQ(received_, "seen\n");
   EXPECT_EQ(::getenv("VALUE"), nullptr);
-  const auto refused = Child::start(loop_, {{"true"}, []() -> const char* {
+  const auto refused = Child::start(loop_, {{"true"}, "it", []() -> const char* {
                                               errno = EPERM;
                                               return "enter the cgroup";
                                             }});
   ASSERT_FALSE(refused);
-  EXPECT_THAT(refused.error().message, HasSubstr("enter the cgroup: Operation not permitted"));
+  EXPECT_THAT(refused.error().message, HasSubstr("enter the cgroup): Operation not permitted"));
 }
 
 TEST_F(ChildTest, ItsGroupEndsWithIt) {

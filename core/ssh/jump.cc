@@ -1,0 +1,98 @@
+#include "core/ssh/jump.h"
+
+#include <fmt/format.h>
+
+#include <cassert>
+#include <utility>
+
+#include "core/base/log.h"
+
+namespace tunproxy::ssh {
+
+// One server, and the way that leads through it.
+class JumpChain::Hop final : public net::Proxy {
+ public:
+  Hop(io::Loop& loop, JumpHop hop, JumpChain& chain)
+      : chain_(chain), name_(std::move(hop.name)), supervisor_(loop, std::move(hop.options)) {
+    supervisor_.on_state([this](auto state, const Error* error) { on_state(state, error); });
+  }
+
+  void start(net::Done<void> done) {
+    supervisor_.start([this, done = std::move(done)](Result<void> started) {
+      if (!started) return done(named("the jump host", started.error()));
+      up_ = true;
+      log::info("the jump host {} is connected", name_);
+      done({});
+    });
+  }
+
+  std::unique_ptr<net::Attempt> connect(const Target& target,
+                                        net::Done<std::unique_ptr<net::Stream>> done) override {
+    return supervisor_.connect(target, [this, done = std::move(done)](auto stream) {
+      if (!stream) return done(named("through the jump host", stream.error()));
+      done(std::move(stream));
+    });
+  }
+
+ private:
+  Error named(const char* which, const Error& error) const {
+    return {error.code, fmt::format("{} {}: {}", which, name_, error.message)};
+  }
+
+  void on_state(Supervisor::State state, const Error* error) {
+    if (!up_) return;  // start() tells
+    switch (state) {
+      case Supervisor::State::reconnecting:
+        return log::warn("the connection to the jump host {} is lost ({})", name_, error->message);
+      case Supervisor::State::online:
+        return log::info("the jump host {} is connected again", name_);
+      case Supervisor::State::failed:
+        if (chain_.failed_) chain_.failed_(named("the jump host", *error));
+        return;
+      case Supervisor::State::idle:
+      case Supervisor::State::connecting:
+        return;
+    }
+  }
+
+  JumpChain& chain_;
+  const std::string name_;
+  bool up_ = false;  // it was connected once
+  Supervisor supervisor_;
+};
+
+JumpChain::JumpChain(io::Loop& loop, std::vector<JumpHop> hops) {
+  assert(!hops.empty());
+  for (JumpHop& hop : hops) {
+    if (!hops_.empty()) hop.options.way = &way();
+    hops_.push_back(std::make_unique<Hop>(loop, std::move(hop), *this));
+  }
+}
+
+// Each goes before what carries it.
+JumpChain::~JumpChain() {
+  while (!hops_.empty()) hops_.pop_back();
+}
+
+net::Proxy& JumpChain::way() {
+  return *hops_.back();
+}
+
+void JumpChain::start(net::Done<void> done) {
+  started_ = std::move(done);
+  start_from(0);
+}
+
+void JumpChain::start_from(size_t index) {
+  hops_[index]->start([this, index](Result<void> started) {
+    const bool last = index + 1 == hops_.size();
+    if (!started || last) return finish(std::move(started));
+    start_from(index + 1);
+  });
+}
+
+void JumpChain::finish(Result<void> outcome) {
+  std::exchange(started_, nullptr)(std::move(outcome));
+}
+
+}  // namespace tunproxy::ssh
