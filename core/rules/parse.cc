@@ -244,7 +244,7 @@ class Parser {
                      "allowed_hosts names no host (0.0.0.0 and :: stand for all)"};
       }
       std::move(lists_).append_to(parsed_.rules);
-      if (!has_default_) parsed_.otherwise = Action::deny;
+      if (!parsed_.otherwise) parsed_.otherwise = Action::deny;
     }
     return std::move(parsed_);
   }
@@ -286,7 +286,7 @@ class Parser {
   Result<void> take_default(std::string_view word) {
     const auto action = action_of(word);
     if (!action) return bad(word, "an action; say for example: default deny");
-    if (std::exchange(has_default_, true)) {
+    if (parsed_.otherwise) {
       return Error{ErrorCode::usage, "there is a default already"};
     }
     parsed_.otherwise = *action;
@@ -298,7 +298,6 @@ class Parser {
   Section section_ = Section::rules;
   bool simple_ = false;
   bool host_list_ = false;
-  bool has_default_ = false;
 };
 
 // The entries of one list, told with its name.

@@ -7,6 +7,7 @@
 // line; what they do not name is denied.
 #pragma once
 
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -17,7 +18,7 @@ namespace tunproxy::rules {
 
 struct Parsed {
   std::vector<Rule> rules;
-  Action otherwise = Action::tunnel;  ///< what no rule is about
+  std::optional<Action> otherwise;  ///< for what no rule is about; nothing: not said
 };
 
 inline constexpr size_t kMaxText = 16 * 1024 * 1024;  ///< bytes

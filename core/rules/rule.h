@@ -63,7 +63,8 @@ struct Rule {
   Action action = Action::tunnel;
   HostPattern host;
   Criteria criteria;
-  unsigned line = 0;  ///< where it stands, from 1
+  unsigned line = 0;                 ///< where it stands, from 1
+  std::string_view origin = "line";  ///< what the line is one of; a literal
 
   /// In the language of the rules: what parses to the same rule again.
   std::string to_string() const;

@@ -106,7 +106,7 @@ Verdict RuleSet::judge(const Flow& flow) const {
     first_match(about_addresses_, flow, first);
     needs_address = first < best;
   }
-  return {best == Verdict::kDefault ? parsed_.otherwise : parsed_.rules[best].action, best,
+  return {best == Verdict::kDefault ? otherwise() : parsed_.rules[best].action, best,
           needs_address};
 }
 
@@ -133,14 +133,14 @@ void RuleSet::match_name(std::string_view name, const Flow& flow, uint32_t& best
 }
 
 bool RuleSet::mentions(Action action) const {
-  return parsed_.otherwise == action ||
+  return otherwise() == action ||
          std::any_of(parsed_.rules.begin(), parsed_.rules.end(),
                      [&](const Rule& rule) { return rule.action == action; });
 }
 
 std::string RuleSet::name_of(uint32_t rule) const {
   if (rule >= parsed_.rules.size()) return "default";
-  return fmt::format("line {}", parsed_.rules[rule].line);
+  return fmt::format("{} {}", parsed_.rules[rule].origin, parsed_.rules[rule].line);
 }
 
 std::vector<Cidr> RuleSet::blocks_denied_to_udp() const {

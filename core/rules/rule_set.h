@@ -50,12 +50,13 @@ class RuleSet {
   Verdict judge(const Flow& flow) const;
 
   const std::vector<Rule>& rules() const { return parsed_.rules; }
-  Action otherwise() const { return parsed_.otherwise; }
-  /// Some flows may go outside the tunnel.
+  /// What becomes of a flow that no rule is about; the tunnel if nobody said.
+  Action otherwise() const { return parsed_.otherwise.value_or(Action::tunnel); }
+  /// Some flow may come to this.
   bool mentions(Action action) const;
   /// Everything goes through the tunnel, whatever it is.
   bool trivial() const { return !mentions(Action::direct) && !mentions(Action::deny); }
-  /// "line 7", or "default": how a verdict's rule is called in counters.
+  /// "line 7", or "default": what a verdict's rule is called in counters and logs.
   std::string name_of(uint32_t rule) const;
 
   /// Blocks to which no datagram goes, whoever sends it and whatever name was asked for: what a

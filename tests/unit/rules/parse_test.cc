@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "core/rules/rule_set.h"
+
 namespace tunproxy::rules {
 namespace {
 
@@ -78,8 +80,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"allowed_hosts:\n# none\nallowed_ports:\n80", "names no host"}));
 
 TEST(Parse, TheDefaultIsTheTunnelUnlessItIsSaid) {
-  EXPECT_EQ(parse_rules("")->otherwise, Action::tunnel);
-  EXPECT_EQ(parse_rules("deny *")->otherwise, Action::tunnel);
+  EXPECT_FALSE(parse_rules("")->otherwise);
+  EXPECT_EQ(RuleSet(*parse_rules("deny *")).otherwise(), Action::tunnel);
   EXPECT_EQ(parse_rules("default block\nallow a")->otherwise, Action::deny);
   EXPECT_EQ(parse_rules("default direct")->otherwise, Action::direct);
 }
@@ -94,7 +96,7 @@ TEST(Parse, RulesKnowTheirLines) {
 std::string shown(const Parsed& parsed) {
   std::string text;
   for (const Rule& rule : parsed.rules) text += rule.to_string() + "\n";
-  return text + "default " + std::string(to_string(parsed.otherwise));
+  return text + "default " + std::string(to_string(*parsed.otherwise));
 }
 
 TEST(Parse, TheSimpleFormIsRulesThatDenyTheRest) {

@@ -1,0 +1,54 @@
+// Flow: what the account knows of one flow.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/base/address.h"
+#include "core/base/error.h"
+#include "core/base/time.h"
+#include "core/rules/rule.h"
+
+namespace tunproxy::account {
+
+enum class Source : uint8_t { tun, socks };
+enum class Command : uint8_t { connect, bind, associate };
+/// deciding --(rules)--> opening --(far end)--> open
+enum class State : uint8_t { deciding, opening, open };
+
+/// Stable, short names for logs and counters.
+std::string_view to_string(Source source);
+std::string_view to_string(Command command);
+std::string_view to_string(State state);
+
+/// How a flow ended.
+struct Ending {
+  bool complete = false;           ///< both directions, orderly
+  std::optional<ErrorCode> error;  ///< why it failed; neither: the program here let go of it
+
+  std::string_view text() const;  ///< "complete", "closed", or the error's name
+};
+
+struct Flow {
+  uint64_t id = 0;
+  Source source = Source::tun;
+  Command command = Command::connect;
+  State state = State::deciding;
+  rules::Action way = rules::Action::tunnel;  ///< once decided
+  Target target;                              ///< of an association: the first one
+  std::string user;                           ///< empty: nobody said
+  std::string rule;                           ///< that decided: RuleSet::name_of(); empty: none yet
+  Instant started;
+  std::chrono::system_clock::time_point started_at;
+  uint64_t up = 0;  ///< bytes of payload
+  uint64_t down = 0;
+
+  rules::Protocol protocol() const {
+    return command == Command::associate ? rules::Protocol::udp : rules::Protocol::tcp;
+  }
+};
+
+}  // namespace tunproxy::account
