@@ -73,6 +73,8 @@ void DatagramLane::own_state(State state, const Error* error) {
       return carrier_.probe();
     case State::idle:
     case State::connecting:
+    case State::authenticating:
+    case State::stopped:
     case State::reconnecting:
       return;
   }

@@ -117,6 +117,8 @@ void Tunnel::ssh_state(ssh::Supervisor::State state, const Error* error) {
       break;
     case ssh::Supervisor::State::idle:
     case ssh::Supervisor::State::connecting:
+    case ssh::Supervisor::State::authenticating:
+    case ssh::Supervisor::State::stopped:
       break;
   }
 }

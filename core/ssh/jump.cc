@@ -51,6 +51,8 @@ class JumpChain::Hop final : public net::Proxy {
         return;
       case Supervisor::State::idle:
       case Supervisor::State::connecting:
+      case Supervisor::State::authenticating:
+      case Supervisor::State::stopped:
         return;
     }
   }

@@ -1,15 +1,27 @@
 #include "core/ssh/session_login.h"
 
+#include <libssh2.h>
+
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "core/base/log.h"
+#include "core/ssh/turned_away.h"
 
 namespace tunproxy::ssh {
 namespace {
 
 constexpr Duration kSecond = 1s;
 const Error kClosed{ErrorCode::server_unreachable, "the SSH server closed the connection"};
+
+// A server that was not there long enough to say who it is did not want this connection.
+Error why_not_exchanged(LIBSSH2_SESSION* session, const Error& error) {
+  const char* banner = libssh2_session_banner_get(session);
+  const std::string_view line = banner != nullptr ? banner : "";
+  if (error.code != ErrorCode::server_unreachable || line.starts_with("SSH-")) return error;
+  return turned_away(line);
+}
 
 }  // namespace
 
@@ -75,7 +87,10 @@ void SessionLogin::look() {
 void SessionLogin::exchange_keys() {
   auto done = shared_->transport->handshake(*stream_);
   shared_->transport->flush(*stream_);
-  if (!done) return end(&done.error());
+  if (!done) {
+    const Error error = why_not_exchanged(shared_->transport->session(), done.error());
+    return end(&error);
+  }
   if (*done) {
     set_state(State::host_key);
     look_.schedule();

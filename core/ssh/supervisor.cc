@@ -1,213 +1,247 @@
 #include "core/ssh/supervisor.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <cassert>
-#include <random>
 #include <utility>
 
 #include "core/base/log.h"
-#include "core/io/resolver.h"
+#include "core/io/persist.h"
 
 namespace tunproxy::ssh {
 namespace {
 
 constexpr Duration kStable = 30s;  // a connection that lived this long resets the pauses
+constexpr Duration kLeavingTick = 1s;
+// While a network is away, packets vanish; a dial that begins anew is how its return is noticed.
+constexpr Duration kFirstPatience = 2s;
+constexpr unsigned kTriesUntilPatient = 8;
+constexpr Duration kRecent = 300ms;
 
-bool permanent(const Error& error) {
-  return error.code == ErrorCode::host_key_refused ||
-         error.code == ErrorCode::authentication_failed || error.code == ErrorCode::usage;
+SupervisorOptions prepared(SupervisorOptions options) {
+  if (!options.asleep) options.asleep = time_asleep;
+  options.dial.prepare = [before = std::move(options.dial.prepare),
+                          bound = options.keepalive * 3](int fd) -> Result<void> {
+    if (before) {
+      if (auto done = before(fd); !done) return done;
+    }
+    return io::persist(fd, bound);
+  };
+  return options;
 }
 
-// Clients that lost the same server must not come back in step.
-Duration jittered(Duration pause) {
-  static thread_local std::mt19937 random{std::random_device{}()};
-  const auto half = pause.count() / 2;
-  return Duration(half + std::uniform_int_distribution<Duration::rep>(0, half)(random));
-}
+const Error kDead{ErrorCode::timed_out, "the SSH server does not answer any more"};
+const Error kStopped{ErrorCode::host_unreachable, "the tunnel was stopped"};
 
 }  // namespace
 
-// What was asked for while there was no session.
-class Supervisor::Waiting final : public net::Attempt {
- public:
-  using Start = std::function<std::unique_ptr<net::Attempt>(Session&, StreamDone)>;
-
-  Waiting(Supervisor& supervisor, Start start, StreamDone done)
-      : supervisor_(&supervisor),
-        start_(std::move(start)),
-        done_(std::move(done)),
-        deadline_(supervisor.loop_, [this] { fail("the tunnel is down"); }) {
-    place_ = supervisor.waiting_.insert(supervisor.waiting_.end(), this);
-  }
-  Waiting(const Waiting&) = delete;
-  Waiting& operator=(const Waiting&) = delete;
-  ~Waiting() override { leave(); }
-
-  void wait(Duration bound) { deadline_.start(bound); }
-
-  void go(Session& session) {
-    leave();
-    inner_ = start_(session, [this](Result<std::unique_ptr<net::Stream>> result) {
-      std::exchange(done_, nullptr)(std::move(result));
-    });
-  }
-
-  void fail(const char* why) {
-    leave();
-    std::exchange(done_, nullptr)(Error{ErrorCode::host_unreachable, why});
-  }
-
- private:
-  void leave() {
-    deadline_.stop();
-    if (supervisor_ != nullptr) std::exchange(supervisor_, nullptr)->waiting_.erase(place_);
-  }
-
-  Supervisor* supervisor_;  // nullptr: not in its list any more
-  std::list<Waiting*>::iterator place_;
-  Start start_;
-  StreamDone done_;
-  std::unique_ptr<net::Attempt> inner_;
-  io::Timer deadline_;
-};
-
 Supervisor::Supervisor(io::Loop& loop, SupervisorOptions options)
     : loop_(loop),
-      options_(std::move(options)),
-      pause_(loop, [this] { dial(); }),
-      next_pause_(options_.first_pause) {}
+      options_(prepared(std::move(options))),
+      connector_(loop, options_),
+      backoff_(options_.first_pause, options_.longest_pause),
+      pause_(loop, [this] { connect_now(); }),
+      leaving_timer_(loop, [this] { watch_leaving(); }) {}
 
 Supervisor::~Supervisor() {
-  assert(waiting_.empty());
+  assert(waiting_.empty() && served_.empty());
 }
 
 void Supervisor::start(net::Done<void> done) {
-  assert(state_ == State::idle);
+  assert(state_ == State::idle || state_ == State::stopped);
   started_ = std::move(done);
   set_state(State::connecting, nullptr);
-  if (options_.addresses.empty() && options_.way == nullptr) return look_up();
-  endpoints_ = options_.addresses;
   pause_.start(0ms);
 }
 
-void Supervisor::look_up() {
-  attempt_ = io::resolve(loop_, options_.server, [this](Result<std::vector<Endpoint>> found) {
-    if (!found) return connection_failed({ErrorCode::server_unreachable, found.error().message});
-    endpoints_ = std::move(*found);
-    dial();
-  });
+void Supervisor::stop() {
+  if (state_ == State::stopped) return;
+  pause_.stop();
+  leaving_timer_.stop();
+  connector_.cancel();
+  backoff_.forget();
+  if (line_) {
+    take_back(line_->session.get());
+    retire(std::move(line_));
+  }
+  for (auto& line : leaving_) retire(std::move(line));
+  leaving_.clear();
+  set_state(State::stopped, nullptr);
+  fail_waiting(kStopped);
+  if (started_) {
+    loop_.post([done = std::exchange(started_, nullptr)] {
+      done(Error{ErrorCode::cancelled, "stopped"});
+    });
+  }
 }
 
-void Supervisor::dial() {
-  auto login = options_.make_login();
-  if (!login) return connection_failed(login.error());
-  login_ = std::move(*login);
-  if (options_.way != nullptr) {
-    attempt_ = options_.way->connect(
-        options_.server,
-        [this](Result<std::unique_ptr<net::Stream>> stream) { log_in(std::move(stream)); });
-    return;
-  }
-  attempt_ = io::dial(loop_, endpoints_, options_.dial, [this](auto stream) {
-    if (stream) return log_in(std::unique_ptr<net::Stream>(std::move(*stream)));
-    log_in(stream.error());
-  });
+// -- connecting
+
+void Supervisor::connect_now() {
+  pause_.stop();
+  connector_.cancel();
+  connector_.start(
+      patience(),
+      [this] {
+        silent_tries_ = 0;
+        if (state_ == State::connecting) set_state(State::authenticating, nullptr);
+      },
+      [this](Result<std::unique_ptr<Session>> session) {
+        if (!session) return connection_failed(session.error());
+        came_online(std::move(*session));
+      });
 }
 
-void Supervisor::log_in(Result<std::unique_ptr<net::Stream>> stream) {
-  if (!stream) {
-    const ErrorCode code = stream.error().code;  // a jump host may have refused for good
-    return connection_failed({permanent(stream.error()) ? code : ErrorCode::server_unreachable,
-                              fmt::format("cannot reach the SSH server {}: {}",
-                                          options_.server.to_string(), stream.error().message)});
+// The first connection is somebody's who waits and can see why it takes long.
+Duration Supervisor::patience() const {
+  if (state_ == State::connecting) return options_.dial.timeout;
+  if (silent_tries_ < kTriesUntilPatient) return kFirstPatience;
+  return kFirstPatience * (1u << std::min(silent_tries_ - kTriesUntilPatient + 1, 3u));
+}
+
+void Supervisor::connection_failed(Error error) {
+  ++silent_tries_;
+  const bool again = state_ == State::reconnecting || state_ == State::online;
+  if (again && !permanent(error)) {
+    log::info("reconnect failed: {}", error.message);
+    return connect_later(error);
   }
-  attempt_ = Session::open(loop_, std::move(*stream), std::move(login_), options_.session,
-                           [this](Result<std::unique_ptr<Session>> session) {
-                             if (!session) return connection_failed(session.error());
-                             came_online(std::move(*session));
-                           });
+  if (state_ == State::online) {  // the session in doubt may yet answer
+    return log::warn("no second connection to the SSH server: {}", error.message);
+  }
+  set_state(State::failed, &error);
+  fail_waiting({ErrorCode::host_unreachable, "the tunnel has failed"});
+  if (started_) std::exchange(started_, nullptr)(std::move(error));
+}
+
+void Supervisor::connect_later(const Error& error) {
+  const Duration pause = backoff_.next(error, loop_.now());
+  // A dial that nobody answered was a pause in itself.
+  pause_.start(std::max(pause - connector_.age(), std::min(pause, options_.first_pause)));
 }
 
 void Supervisor::came_online(std::unique_ptr<Session> session) {
-  attempt_.reset();
-  session_ = std::move(session);
-  session_->on_closed([this](const Error& error) { lost(error); });
+  ++past_.logins;
+  silent_tries_ = 0;
+  Session* const now = session.get();
+  now->on_closed([this, now](const Error& error) {
+    if (line_ && line_->session.get() == now) return lost(error);
+    left(now);
+  });
+  auto before = std::exchange(line_, std::make_unique<Line>());
+  line_->session = std::move(session);
+  line_->liveness =
+      std::make_unique<Liveness>(loop_, *now, options_.keepalive, options_.asleep,
+                                 [this, now](auto state) { on_liveness(now, state); });
   online_since_ = loop_.now();
-  set_state(State::online, nullptr);
+  if (before) {
+    log::info("a second SSH connection takes over");
+    take_back(before->session.get());
+    leaving_.push_back(std::move(before));
+    watch_leaving();
+  }
+  if (state_ != State::online) set_state(State::online, nullptr);
   if (started_) std::exchange(started_, nullptr)({});
-  release_waiting();
+  serve_waiting();
+}
+
+// -- watching
+
+void Supervisor::on_liveness(Session* session, Liveness::State state) {
+  const bool current = line_ && line_->session.get() == session;
+  switch (state) {
+    case Liveness::State::alive:
+      return current ? stop_renewing() : void();
+    case Liveness::State::suspect:
+      return current ? renew() : void();
+    case Liveness::State::dead:
+      return current ? lost(kDead) : left(session);
+  }
+}
+
+void Supervisor::renew() {
+  if (!options_.reconnect || pause_.active() || connector_.state() != Connector::State::idle)
+    return;
+  connect_now();
+}
+
+void Supervisor::stop_renewing() {
+  pause_.stop();
+  connector_.cancel();
+  backoff_.reset();
 }
 
 void Supervisor::lost(const Error& error) {
   const Error reason = error;
-  loop_.retire(std::move(session_));
-  if (loop_.now() - online_since_ >= kStable) next_pause_ = options_.first_pause;
+  ++past_.losses;
+  const Session* const session = line_->session.get();
+  take_back(session);
+  retire(std::move(line_));
+  if (loop_.now() - online_since_ >= kStable) backoff_.forget();
+  if (!options_.reconnect) {
+    set_state(State::failed, &reason);
+    return fail_waiting({ErrorCode::host_unreachable, "the tunnel is down"});
+  }
   set_state(State::reconnecting, &reason);
-  retry();
+  const bool under_way = pause_.active() || connector_.state() != Connector::State::idle;
+  if (state_ == State::reconnecting && !under_way) connect_later(reason);
 }
 
-void Supervisor::connection_failed(Error error) {
-  attempt_.reset();
-  if (state_ == State::reconnecting && !permanent(error)) {
-    log::info("reconnect failed: {}", error.message);
-    return retry();
+void Supervisor::left(Session* session) {
+  const auto found = std::find_if(leaving_.begin(), leaving_.end(), [session](const auto& line) {
+    return line->session.get() == session;
+  });
+  if (found == leaving_.end()) return;
+  ++past_.losses;
+  log::info("a former SSH connection is gone, and its flows with it");
+  retire(std::move(*found));
+  leaving_.erase(found);
+}
+
+// A former session goes with its last flow.
+void Supervisor::watch_leaving() {
+  for (auto& line : leaving_) {
+    const bool surplus = leaving_.size() > kMaxLeaving && &line == &leaving_.front();
+    if (surplus || line->session->load().channels == 0) retire(std::move(line));
   }
-  set_state(State::failed, &error);
-  release_waiting();
-  if (started_) std::exchange(started_, nullptr)(std::move(error));
+  std::erase(leaving_, nullptr);
+  if (!leaving_.empty()) leaving_timer_.start(kLeavingTick);
 }
 
-void Supervisor::retry() {
-  pause_.start(jittered(next_pause_));
-  next_pause_ = std::min(next_pause_ * 2, options_.longest_pause);
+void Supervisor::retire(std::unique_ptr<Line> line) {
+  const SessionLoad load = line->session->load();
+  past_.received += load.received;
+  past_.sent += load.sent;
+  line->session->on_closed(nullptr);
+  loop_.retire(std::move(line));
 }
 
-void Supervisor::release_waiting() {
-  while (!waiting_.empty()) {
-    if (state_ == State::online) {
-      waiting_.front()->go(*session_);
-    } else {
-      waiting_.front()->fail("the tunnel has failed");
-    }
-  }
+void Supervisor::network_changed() {
+  if (line_) line_->liveness->check();
+  for (auto& line : leaving_) line->liveness->check();
+  const bool trying = connector_.state() != Connector::State::idle;
+  const bool wanted = state_ == State::reconnecting || (line_ && pause_.active()) || trying;
+  if (!wanted || state_ == State::connecting || state_ == State::authenticating) return;
+  if (trying && connector_.age() < kRecent) return;
+  silent_tries_ = 0;
+  if (backoff_.reset()) connect_now();
+}
+
+void Supervisor::set_keepalive(Duration keepalive) {
+  options_.keepalive = keepalive;
+  if (line_) line_->liveness->set_keepalive(keepalive);
+  for (auto& line : leaving_) line->liveness->set_keepalive(keepalive);
+}
+
+bool Supervisor::sound() const {
+  return line_ && line_->liveness->state() == Liveness::State::alive;
 }
 
 void Supervisor::set_state(State next, const Error* error) {
   assert(next != state_ && state_ != State::failed);
-  log::debug("ssh: {} -> {}", to_string(state_), to_string(next));
+  reason_ = error != nullptr ? error->message : "";
+  log::debug("ssh: {} -> {}{}{}", to_string(state_), to_string(next), error ? ": " : "", reason_);
   state_ = next;
   if (changed_) changed_(next, error);
-}
-
-std::unique_ptr<net::Attempt> Supervisor::connect(const Target& target, StreamDone done) {
-  if (state_ == State::online) return session_->connect(target, std::move(done));
-  return wait_to([target](Session& session,
-                          StreamDone then) { return session.connect(target, std::move(then)); },
-                 std::move(done));
-}
-
-std::unique_ptr<net::Attempt> Supervisor::run(std::string command, StreamDone done) {
-  if (state_ == State::online) return session_->run(std::move(command), std::move(done));
-  return wait_to(
-      [command = std::move(command)](Session& session, StreamDone then) {
-        return session.run(command, std::move(then));
-      },
-      std::move(done));
-}
-
-std::unique_ptr<net::Attempt> Supervisor::wait_to(
-    std::function<std::unique_ptr<net::Attempt>(Session&, StreamDone)> start, StreamDone done) {
-  const bool refused = state_ == State::failed || waiting_.size() >= kMaxWaiting;
-  auto waiting = std::make_unique<Waiting>(*this, std::move(start), std::move(done));
-  waiting->wait(refused ? 0ms : options_.wait_for_session);
-  return waiting;
-}
-
-std::unique_ptr<net::Attempt> Supervisor::exec(std::string command, net::Done<ExecResult> done) {
-  assert(state_ == State::online);
-  return session_->exec(std::move(command), std::move(done));
 }
 
 std::string_view to_string(Supervisor::State state) {
@@ -216,10 +250,14 @@ std::string_view to_string(Supervisor::State state) {
       return "idle";
     case Supervisor::State::connecting:
       return "connecting";
+    case Supervisor::State::authenticating:
+      return "authenticating";
     case Supervisor::State::online:
       return "online";
     case Supervisor::State::reconnecting:
       return "reconnecting";
+    case Supervisor::State::stopped:
+      return "stopped";
     case Supervisor::State::failed:
       return "failed";
   }

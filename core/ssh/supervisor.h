@@ -1,93 +1,155 @@
 // Supervisor: a Proxy over one SSH server that stays usable while connections come and go. It
-// dials, logs in, and when the connection is lost does so again, with growing pauses.
+// dials, logs in, watches that the server answers, and when it does not, does so again.
 #pragma once
 
 #include <functional>
 #include <list>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
-#include "core/io/tcp.h"
 #include "core/io/timer.h"
 #include "core/net/proxy.h"
-#include "core/ssh/login.h"
+#include "core/ssh/backoff.h"
+#include "core/ssh/connector.h"
+#include "core/ssh/liveness.h"
+#include "core/ssh/request.h"
 #include "core/ssh/session.h"
+#include "core/ssh/supervisor_options.h"
 
 namespace tunproxy::ssh {
 
-struct SupervisorOptions {
-  Target server;
-  std::vector<Endpoint> addresses;  ///< of the server, if they are known; else they are looked up
-  io::DialOptions dial;
-  /// What reaches the server (jump hosts, a proxy, a command); it looks the name up in its own way.
-  /// Null: dialled from here. Outlives the supervisor.
-  net::Proxy* way = nullptr;
-  SessionOptions session;
-  std::function<Result<std::unique_ptr<Login>>()> make_login;  ///< called for each connection
-  Duration wait_for_session = 10s;  ///< how long a flow waits for a reconnect
-  Duration first_pause = 500ms;     ///< before a reconnect; doubles up to:
-  Duration longest_pause = 30s;
-};
-
-/// idle → connecting → online ⇄ reconnecting;  connecting, reconnecting → failed (for good).
-/// The server's name is looked up once: while the tunnel is down its name would have to go through
-/// it.
+///   idle, stopped ──start()──► connecting ──► authenticating ──► online ⇄ reconnecting
+///
+/// All but idle lead to stopped by stop(), and to failed for good where the server refuses for a
+/// reason that stays (host key, login), or where nothing is tried again. A server that does not
+/// answer a probe is doubted: while that lasts, a second connection is tried beside the first. If
+/// it succeeds, new flows go to it, and the first keeps its own until they end or it is dead.
 class Supervisor final : public net::Proxy {
  public:
-  enum class State : uint8_t { idle, connecting, online, reconnecting, failed };
+  enum class State : uint8_t {
+    idle,
+    connecting,
+    authenticating,
+    online,
+    reconnecting,
+    stopped,
+    failed
+  };
   using StreamDone = net::Done<std::unique_ptr<net::Stream>>;
   static constexpr size_t kMaxWaiting = 256;  ///< flows that wait for a session; more are refused
+  static constexpr size_t kMaxLeaving = 4;    ///< former sessions that keep their flows
+
+  /// Since it was made, all its sessions together.
+  struct Counters {
+    uint64_t logins = 0;  ///< connections that came online
+    uint64_t losses = 0;  ///< that were lost
+    uint64_t received = 0;
+    uint64_t sent = 0;
+  };
 
   Supervisor(io::Loop& loop, SupervisorOptions options);
+  /// REQUIRES: all attempts are gone.
   ~Supervisor() override;
 
   /// Makes the first connection; `done` gets its outcome (the codes of Session::open, and
-  /// server_unreachable if the dial failed). REQUIRES: idle
+  /// server_unreachable if the dial failed). REQUIRES: idle or stopped
   void start(net::Done<void> done);
-  /// Called after each change of state; the error is what ended the last connection, or nullptr.
+  /// Ends everything: streams fail with a reset, attempts with host_unreachable, and start()'s
+  /// `done`, if it waits, with cancelled.
+  void stop();
+  /// Called after each change of state; the error is the reason, or nullptr. It may not destroy
+  /// this.
   void on_state(std::function<void(State, const Error*)> changed) { changed_ = std::move(changed); }
   State state() const { return state_; }
-  /// The server's, once looked up.
-  const std::vector<Endpoint>& addresses() const { return endpoints_; }
+  /// What ended the last connection or try; empty if there is nothing to tell.
+  const std::string& reason() const { return reason_; }
+  /// Online, and the server answers as far as is known.
+  bool sound() const;
+  /// The server's, once looked up; those of the last look-up first.
+  const std::vector<Endpoint>& addresses() const { return connector_.addresses(); }
 
-  /// Through the session, or as soon as there is one again; host_unreachable if that takes too
-  /// long.
+  /// The machine's network changed: the server is probed at once, and dialled at once if there is
+  /// no session. Cheap to call, also often; what it causes is bounded.
+  void network_changed();
+  void set_keepalive(Duration keepalive);
+
+  /// Through the session, or as soon as there is one; host_unreachable if that takes too long.
   std::unique_ptr<net::Attempt> connect(const Target& target, StreamDone done) override;
+  /// Session::bind in the same way.
+  std::unique_ptr<net::Attempt> bind(const Target& from, net::OnBound on_bound,
+                                     net::Done<net::Accepted> done) override;
+  /// The same with Session::expedited().
+  net::Proxy& expedited() { return expedited_; }
   /// Session::run in the same way.
   std::unique_ptr<net::Attempt> run(std::string command, StreamDone done);
-  /// Session::exec of the present session. REQUIRES: online
+  /// Session::exec in the same way.
   std::unique_ptr<net::Attempt> exec(std::string command, net::Done<ExecResult> done);
+  /// Flows that wait for a session go to `other`, as well as those that it has not opened yet if it
+  /// is not sound.
+  void hand_over(Supervisor& other);
+
+  SessionLoad load() const;  ///< of its sessions now
+  Counters counters() const;
+  Duration round_trip() const;
+  Instant online_since() const { return online_since_; }
 
  private:
-  class Waiting;
+  // A session and who watches it.
+  struct Line {
+    std::unique_ptr<Session> session;
+    std::unique_ptr<Liveness> liveness;
+  };
+  class Expedited final : public net::Proxy {
+   public:
+    explicit Expedited(Supervisor& supervisor) : supervisor_(supervisor) {}
+    std::unique_ptr<net::Attempt> connect(const Target& target, StreamDone done) override;
+
+   private:
+    Supervisor& supervisor_;
+  };
 
   void set_state(State next, const Error* error);
-  void look_up();
-  void dial();
-  void log_in(Result<std::unique_ptr<net::Stream>> stream);
-  void came_online(std::unique_ptr<Session> session);
-  void lost(const Error& error);
+  void connect_now();
+  void connect_later(const Error& error);
   void connection_failed(Error error);
-  void retry();
-  void release_waiting();
-  std::unique_ptr<net::Attempt> wait_to(
-      std::function<std::unique_ptr<net::Attempt>(Session&, StreamDone)> start, StreamDone done);
+  void came_online(std::unique_ptr<Session> session);
+  void on_liveness(Session* session, Liveness::State state);
+  void lost(const Error& error);
+  void left(Session* session);
+  void renew();
+  void stop_renewing();
+  void watch_leaving();
+  void retire(std::unique_ptr<Line> line);
+  void take_back(const Session* session);
+  void serve_waiting();
+  void fail_waiting(const Error& error);
+  void place(Request& request);
+  template <typename T>
+  std::unique_ptr<net::Attempt> ask(bool repeatable, typename RequestFor<T>::Start start,
+                                    net::Done<T> done);
+  Duration patience() const;
 
   io::Loop& loop_;
   SupervisorOptions options_;
   State state_ = State::idle;
+  std::string reason_;
   std::function<void(State, const Error*)> changed_;
   net::Done<void> started_;
-  std::vector<Endpoint> endpoints_;
-  std::unique_ptr<net::Attempt> attempt_;  // the look-up, dial or login under way
-  std::unique_ptr<Login> login_;           // for the connection that is being dialled
-  std::unique_ptr<Session> session_;
-  std::list<Waiting*> waiting_;
-  io::Timer pause_;
-  Duration next_pause_;
+  Request::List waiting_;
+  Request::List served_;
+  std::unique_ptr<Line> line_;                  // online: that of new flows
+  std::vector<std::unique_ptr<Line>> leaving_;  // former ones with flows
+  Counters past_;                               // of sessions that are gone
   Instant online_since_{};
+  Connector connector_;
+  Backoff backoff_;
+  unsigned silent_tries_ = 0;  // dials in a row that nobody answered
+  io::Timer pause_;
+  io::Timer leaving_timer_;
+  Expedited expedited_{*this};
 };
 
 std::string_view to_string(Supervisor::State state);

@@ -116,7 +116,7 @@ class SupervisorTest : public testing::SessionTest {
 TEST_F(SupervisorTest, ComesOnlineAndCarries) {
   FlowTarget target(loop_, [](size_t) { return Flow::Plan{}; });
   ASSERT_TRUE(start());
-  EXPECT_EQ(states_, (std::vector{State::connecting, State::online}));
+  EXPECT_EQ(states_, (std::vector{State::connecting, State::authenticating, State::online}));
   EXPECT_FALSE(connect(target.target()));
 }
 

@@ -1,0 +1,51 @@
+#include "core/ssh/backoff.h"
+
+#include <algorithm>
+
+#include "core/ssh/turned_away.h"
+
+namespace tunproxy::ssh {
+namespace {
+
+constexpr Duration kEager = 1s;  // while the server is gone for less than eight of it
+constexpr int kShare = 8;        // of the time that it has been away
+constexpr uint32_t kMostDoublings = 16;
+constexpr Duration kLongestAway = 4min;
+
+Duration doubled(Duration pause, uint32_t times) {
+  return pause * (int64_t{1} << std::min(times, kMostDoublings));
+}
+
+}  // namespace
+
+Duration Backoff::next(const Error& error, Instant now) {
+  if (failures_ == 0) since_ = now;
+  const Duration eager = std::max(kEager, (now - since_) / kShare);
+  const Duration usual = std::min({doubled(first_, failures_), eager, longest_});
+  ++failures_;
+  const Duration away = stay_away(error);
+  if (away == 0ms) {
+    refusals_ = 0;
+    return jittered(usual);
+  }
+  // A jittered pause may be half of it.
+  return jittered(std::min(2 * doubled(away, refusals_++), kLongestAway));
+}
+
+bool Backoff::reset() {
+  if (refusals_ > 0) return false;
+  failures_ = 0;
+  return true;
+}
+
+void Backoff::forget() {
+  failures_ = 0;
+  refusals_ = 0;
+}
+
+Duration Backoff::jittered(Duration pause) {
+  const auto half = pause.count() / 2;
+  return Duration(half + std::uniform_int_distribution<Duration::rep>(0, half)(random_));
+}
+
+}  // namespace tunproxy::ssh

@@ -1,0 +1,39 @@
+// Backoff: how long to wait before the next try to reach a server. Owns no clock.
+#pragma once
+
+#include <cstdint>
+#include <random>
+
+#include "core/base/error.h"
+#include "core/base/time.h"
+
+namespace tunproxy::ssh {
+
+/// Pauses double from `first` to one second, and from there grow with the time that the server has
+/// been away, an eighth of it, up to `longest`: a server that returns is found soon, and one that
+/// stays away costs little. A server that turns clients away is left alone for longer. Each pause
+/// is shortened by chance, up to a half, so that clients which lost the same server do not come
+/// back in step.
+class Backoff {
+ public:
+  Backoff(Duration first, Duration longest) : first_(first), longest_(longest) {}
+
+  /// The pause after a failure for this reason.
+  Duration next(const Error& error, Instant now);
+  /// Begins anew. Not (false) after a server turned us away: the network is not the reason.
+  bool reset();
+  /// All is well again.
+  void forget();
+
+ private:
+  Duration jittered(Duration pause);
+
+  const Duration first_;
+  const Duration longest_;
+  Instant since_{};  // of the first failure
+  uint32_t failures_ = 0;
+  uint32_t refusals_ = 0;  // how often in a row we were turned away
+  std::mt19937 random_{std::random_device{}()};
+};
+
+}  // namespace tunproxy::ssh

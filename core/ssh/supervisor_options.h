@@ -1,0 +1,40 @@
+// What a Supervisor, and a Pool of them, is told.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "core/base/address.h"
+#include "core/base/time.h"
+#include "core/io/tcp.h"
+#include "core/net/proxy.h"
+#include "core/ssh/login.h"
+#include "core/ssh/session.h"
+
+namespace tunproxy::ssh {
+
+struct SupervisorOptions {
+  using LookUp =
+      std::function<std::unique_ptr<net::Attempt>(net::Done<std::vector<Endpoint>> done)>;
+
+  Target server;
+  std::vector<Endpoint> addresses;  ///< of the server, if they are known; else they are looked up
+  io::DialOptions dial;
+  /// What reaches the server (jump hosts, a proxy, a command); it looks the name up in its own way.
+  /// Null: dialled from here. Outlives the supervisor.
+  net::Proxy* way = nullptr;
+  /// Looks the server's name up when no known address answers. It must ask outside the tunnel.
+  /// Empty: known addresses are all there are.
+  LookUp look_up_again;
+  SessionOptions session;
+  std::function<Result<std::unique_ptr<Login>>()> make_login;  ///< called for each connection
+  bool reconnect = true;            ///< false: one connection, and `failed` when it is lost
+  Duration keepalive = 5s;          ///< silence after which the server is probed (see Liveness)
+  Duration wait_for_session = 10s;  ///< how long a flow waits for a reconnect
+  Duration first_pause = 250ms;     ///< before a reconnect; grows up to (see Backoff):
+  Duration longest_pause = 30s;
+  std::function<Duration()> asleep;  ///< for tests, in place of time_asleep()
+};
+
+}  // namespace tunproxy::ssh
