@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "core/base/log.h"
-#include "core/udp/relay_bootstrap.h"
 
 namespace tunproxy::udp {
 namespace {
@@ -53,16 +52,22 @@ class Carrier::Association final : public net::Attempt {
   void go() {
     leave();
     client_ = carrier_.in_use();
+    by_address_ = client_ == carrier_.udpgw_;
     inner_ = client_->associate(std::move(on_datagram_), std::move(on_closed_),
                                 [this](Result<std::unique_ptr<net::DatagramSession>> session) {
                                   const auto done = std::exchange(done_, nullptr);
                                   if (!session) return done(session.error());
-                                  done(std::unique_ptr<net::DatagramSession>(
-                                      std::make_unique<HeldSession>(client_, std::move(*session))));
+                                  done(finished(std::move(*session)));
                                 });
   }
 
  private:
+  std::unique_ptr<net::DatagramSession> finished(std::unique_ptr<net::DatagramSession> session) {
+    auto held = std::make_unique<HeldSession>(client_, std::move(session));
+    if (!by_address_ || carrier_.names_ == nullptr) return held;
+    return std::make_unique<NamedSession>(*carrier_.names_, std::move(held));
+  }
+
   void leave() {
     if (place_) carrier_.waiting_.erase(*place_);
     place_.reset();
@@ -76,6 +81,7 @@ class Carrier::Association final : public net::Attempt {
   std::optional<Error> refusal_;
   io::Task refuse_;
   std::shared_ptr<net::DatagramProxy> client_;
+  bool by_address_ = false;              // the client takes no names
   std::unique_ptr<net::Attempt> inner_;  // goes before its client
 };
 
@@ -135,7 +141,7 @@ void Carrier::failed(Index index, const Error& why, bool promising) {
 }
 
 void Carrier::try_relay() {
-  attempt_ = run_(relay_command(), [this](auto helper) { ran(std::move(helper)); });
+  attempt_ = run_(relay_command(options_.helper), [this](auto helper) { ran(std::move(helper)); });
 }
 
 void Carrier::ran(Result<std::unique_ptr<net::Stream>> helper) {

@@ -13,6 +13,8 @@
 #include "core/io/timer.h"
 #include "core/net/datagram_proxy.h"
 #include "core/net/stream.h"
+#include "core/udp/named_session.h"
+#include "core/udp/relay_bootstrap.h"
 #include "core/udp/relay_client.h"
 #include "core/udp/udpgw_client.h"
 
@@ -26,6 +28,7 @@ struct CarrierOptions {
   Duration first_pause = 1s;    ///< before another look; doubles up to:
   Duration longest_pause = 60s;
   UdpgwOptions udpgw_options{};  ///< probe_timeout is the one above
+  HelperOptions helper{};        ///< what a relay helper is told
 };
 
 /// Tries the ways that it may use, best first, when told that there is a server. When one dies it
@@ -57,6 +60,12 @@ class Carrier final : public net::DatagramProxy {
   void probe();
   /// Called after each change to anything but `probing`.
   void on_state(std::function<void(State)> changed) { changed_ = std::move(changed); }
+
+  /// Datagrams to names, over a udpgw, go to what `names` says of them, as if `server` were asked;
+  /// else they are dropped. A relay helper resolves names itself. REQUIRES: `names` outlives it
+  void resolve_by(net::NameService& names, const Endpoint& server) {
+    names_ = std::make_unique<NameCache>(loop_, names, server);
+  }
 
   State state() const { return state_; }
   /// What failed, and why, for people; empty if nothing did.
@@ -102,7 +111,8 @@ class Carrier final : public net::DatagramProxy {
   const CarrierOptions options_;
   Run run_;
   Connect connect_;
-  State state_ = State::probing;  // the first probe() is to come
+  std::unique_ptr<NameCache> names_;  // nullptr: names are dropped
+  State state_ = State::probing;      // the first probe() is to come
   std::array<Way, kWays> ways_;
   bool asked_ = false;  // probe() was called
   std::function<void(State)> changed_;

@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <cassert>
+
 #include "core/udp/relay_bootstrap_program.h"
 #include "core/udp/relay_wire.h"
 
@@ -18,17 +20,32 @@ constexpr const char* kLoader =
 constexpr const char* kCommand =
     "exec sh -c '"
     "PATH=$PATH:/usr/local/bin:$HOME/.local/bin:$HOME/bin;"
-    "tunproxy-relay --protocol {} </dev/null >/dev/null 2>&1 && exec tunproxy-relay --stdio;"
+    "tunproxy-relay --protocol {} </dev/null >/dev/null 2>&1 && exec tunproxy-relay --stdio{};"
     "for p in python3 /usr/libexec/platform-python python;do "
-    "command -v $p >/dev/null 2>&1 && exec $p -IBSc \"{}\";"
+    "command -v $p >/dev/null 2>&1 && exec $p -IBSc \"{}\"{};"
     "done;"
     "echo neither tunproxy-relay nor Python 3 is installed there;exit 127'";
 
+// Digits, hexadecimal letters and ".:/,-": no shell sees anything in them.
+std::string arguments_for(const HelperOptions& options) {
+  assert(options.deny.size() <= HelperOptions::kMaxDeny);
+  std::string text;
+  for (const Cidr& block : options.deny) {
+    text += (text.empty() ? " --deny " : ",") + block.to_string();
+  }
+  if (options.idle) text += fmt::format(" --idle-ms {}", options.idle->count());
+  if (options.max_associations) {
+    text += fmt::format(" --max-associations {}", *options.max_associations);
+  }
+  return text;
+}
+
 }  // namespace
 
-std::string relay_command() {
+std::string relay_command(const HelperOptions& options) {
   const std::string loader = fmt::format(fmt::runtime(kLoader), relay_program().size());
-  return fmt::format(fmt::runtime(kCommand), Hello::kVersion, loader);
+  const std::string arguments = arguments_for(options);
+  return fmt::format(fmt::runtime(kCommand), Hello::kVersion, arguments, loader, arguments);
 }
 
 Bytes relay_program() {

@@ -3,28 +3,23 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 
 #include "core/base/bytes.h"
 #include "core/base/time.h"
+#include "core/udp/frame_queue.h"
 #include "core/udp/relay_wire.h"
 
 namespace tunproxy::udp {
 
-/// Real time comes before completeness: datagrams that are too many or too old are dropped, the
-/// oldest first, and counted. Other messages overtake datagrams and are never dropped: beyond
+/// Datagrams are in a FrameQueue. Other messages overtake them and are never dropped: beyond
 /// kMaxControl none is taken. A message of which a part is out is always completed.
 class RelayQueue {
  public:
   static constexpr size_t kMaxControl = 1024 * 1024;  ///< bytes; more means: nobody reads
 
-  struct Limits {
-    size_t datagrams = 64;
-    size_t bytes = 4 * 1024 * 1024;  ///< of datagrams, with their headers
-    Duration age = 100ms;
-  };
+  using Limits = QueueLimits;
 
-  explicit RelayQueue(Limits limits) : limits_(limits) {}
+  explicit RelayQueue(Limits limits) : datagrams_(limits) {}
 
   /// False if the message is too long for the protocol, or kMaxControl is reached: nothing was
   /// queued then.
@@ -38,31 +33,18 @@ class RelayQueue {
   Bytes front(Instant now);
   void consume(size_t n);  ///< REQUIRES: n <= front().size()
 
-  bool empty() const { return control_size() == 0 && frames_.empty(); }
+  bool empty() const { return control_size() == 0 && datagrams_.empty(); }
   /// Another datagram would push one out.
-  bool full() const;
-  size_t datagrams() const { return frames_.size(); }
-  size_t bytes() const { return bytes_.size() - head_; }  ///< of datagrams
+  bool full() const { return datagrams_.full(); }
+  size_t datagrams() const { return datagrams_.frames(); }
+  size_t bytes() const { return datagrams_.bytes(); }  ///< of datagrams
   size_t control_size() const { return control_.size() - control_head_; }
-  uint64_t dropped() const { return dropped_; }
+  uint64_t dropped() const { return datagrams_.dropped(); }
 
  private:
-  struct Frame {
-    size_t size = 0;
-    Instant queued;
-  };
-
-  bool drop_oldest();
-  void forget_written();
-
-  const Limits limits_;
   ByteVector control_;
   size_t control_head_ = 0;
-  ByteVector bytes_;
-  size_t head_ = 0;
-  std::deque<Frame> frames_;  // what bytes_ holds from head_ on
-  size_t written_ = 0;        // of the first frame
-  uint64_t dropped_ = 0;
+  FrameQueue datagrams_;
 };
 
 }  // namespace tunproxy::udp

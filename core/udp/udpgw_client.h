@@ -25,7 +25,7 @@ struct UdpgwOptions {
   Duration probe_timeout = 2s;      ///< until the udpgw's resolver has answered
   Duration probe_interval = 500ms;  ///< the question may get lost: it is asked again
   Duration keepalive = 10s;         ///< after 20 s without a frame the udpgw hangs up
-  RelayQueue::Limits queue{};       ///< towards the udpgw
+  QueueLimits queue{};       ///< towards the udpgw
 };
 
 /// The udpgw keeps one socket for each (association, destination), here a flow, and returns only

@@ -43,7 +43,7 @@ class Bootstrap : public ::testing::TestWithParam<const char*> {
   Result<std::unique_ptr<udp::RelayClient>> start(const std::string& path) {
     // SSH_CLIENT makes bash read .bashrc.
     helper_ = std::make_unique<HelperProcess>(
-        std::vector<std::string>{shell_, "-c", udp::relay_command()},
+        std::vector<std::string>{shell_, "-c", udp::relay_command(told_)},
         std::vector<std::string>{"PATH=" + path, "HOME=" + home_.string(), "USER=nobody",
                                  "SSH_CLIENT=192.0.2.1 1 22", "SSH_CONNECTION=192.0.2.1 1 h 22"});
     const Bytes program = udp::relay_program();
@@ -70,6 +70,7 @@ class Bootstrap : public ::testing::TestWithParam<const char*> {
   io::Loop loop_;
   fs::path home_;
   std::string shell_;
+  udp::HelperOptions told_;
   std::unique_ptr<HelperProcess> helper_;
 };
 
@@ -111,6 +112,24 @@ TEST_P(EveryShell, FindsARelayInTheHome) {
   expect_service("/usr/bin:/bin", "tunproxy-relay");
 }
 
+// The first port is denied, the second association one too many, and it all ends by itself.
+TEST_P(EveryShell, EitherHelperKeepsToWhatItIsTold) {
+  told_ = {{*Cidr::parse("192.0.2.0/24"), *Cidr::parse("127.0.0.0/8")}, 300ms, 1};
+  for (const std::string& path :
+       {std::string("/usr/bin:/bin"), "/usr/bin:/bin:" + kRelayFolder.string()}) {
+    auto client = start(path);
+    ASSERT_TRUE(client) << client.error().message << helper_->errors();
+    EXPECT_EQ((*client)->helper().max_associations, 1u);
+    EchoServer server(loop_);
+    Flow flow(loop_, **client);
+    flow.send(server.local(), "denied");
+    EXPECT_TRUE(run_until(loop_, [&] { return flow.closed.has_value(); })) << "idle";
+    EXPECT_TRUE(flow.received.empty());
+    flow.session.reset();
+    client->reset();
+  }
+}
+
 TEST_P(EveryShell, SaysWhatIsMissing) {
   fs::create_directories(home_ / "tools");
   fs::create_symlink("/bin/sh", home_ / "tools/sh");
@@ -137,7 +156,8 @@ TEST_F(OneShell, QuotesWhatTheFarEndSaysInstead) {
 }
 
 TEST_F(OneShell, NeedsNothingThatAShellTreatsSpecially) {
-  const std::string command = udp::relay_command();
+  const std::string command =
+      udp::relay_command({{*Cidr::parse("10.0.0.0/8"), *Cidr::parse("::/0")}, 1s, 2});
   EXPECT_TRUE(command.starts_with("exec sh -c '"));
   const std::string script = command.substr(12, command.size() - 13);
   EXPECT_EQ(command.back(), '\'');

@@ -10,6 +10,7 @@
 
 #include "core/udp/relay_bootstrap.h"
 #include "core/udp/relay_wire.h"
+#include "tests/unit/dns/fake_name_service.h"
 #include "tests/unit/udp/fake_udpgw.h"
 
 namespace tunproxy::udp {
@@ -100,7 +101,10 @@ class CarrierTest : public ::testing::Test {
   void make() {
     carrier_ = std::make_unique<Carrier>(
         loop_, options_,
-        [this](const std::string&, StreamDone done) { return run(std::move(done)); },
+        [this](const std::string& command, StreamDone done) {
+          command_ = command;
+          return run(std::move(done));
+        },
         [this](const Target& target, StreamDone done) {
           connected_to_ = target;
           return connect(std::move(done));
@@ -143,6 +147,7 @@ class CarrierTest : public ::testing::Test {
   CarrierOptions options_;
   Way helper_;
   Way gateway_;
+  std::string command_;
   std::optional<Target> connected_to_;
   std::deque<FakeRelay> relays_;
   std::deque<FakeUdpgw> gateways_;
@@ -201,6 +206,31 @@ TEST_F(CarrierTest, TheUdpgwIsTheSecond) {
   gateways_[0].answer("down");
   ASSERT_TRUE(run_until(loop_, [&] { return !flow.received.empty(); }));
   EXPECT_THAT(states_, ElementsAre(State::udpgw));
+}
+
+TEST_F(CarrierTest, NamesAreLookedUpForAUdpgwOnly) {
+  testing::FakeNameService names;
+  for (const bool relay : {true, false}) {
+    options_.relay = relay;
+    make();
+    carrier_->resolve_by(names, kPeer);
+    ASSERT_TRUE(reach(relay ? State::relay : State::udpgw));
+    Flow flow;
+    open(flow);
+    ASSERT_NE(flow.session, nullptr);
+    flow.session->send(*Target::parse("a.example:443"), as_bytes("x"));
+    EXPECT_EQ(names.calls.size(), relay ? 0U : 1U);
+  }
+}
+
+TEST_F(CarrierTest, TellsTheHelperItsLimits) {
+  options_.helper = {{*Cidr::parse("10.0.0.0/8"), *Cidr::parse("fd00::/8")}, 90s, 12};
+  make();
+  ASSERT_TRUE(reach(State::relay));
+  EXPECT_THAT(command_, HasSubstr("tunproxy-relay --stdio --deny 10.0.0.0/8,fd00::/8 "
+                                  "--idle-ms 90000 --max-associations 12;"));
+  EXPECT_THAT(command_, HasSubstr("\" --deny 10.0.0.0/8,fd00::/8 --idle-ms 90000 "
+                                  "--max-associations 12;"));
 }
 
 TEST_F(CarrierTest, OnlyWhatMayBeUsedIsTried) {

@@ -1,0 +1,57 @@
+#include "core/udp/named_session.h"
+
+#include <algorithm>
+
+namespace tunproxy::udp {
+
+const std::optional<IpAddress>* NameCache::find(const std::string& name) {
+  const auto entry = entries_.find(name);
+  if (entry == entries_.end()) return nullptr;
+  if (entry->second.until > loop_.now()) return &entry->second.address;
+  entries_.erase(entry);
+  return nullptr;
+}
+
+std::unique_ptr<net::Attempt> NameCache::fetch(const std::string& name,
+                                               std::function<void()> done) {
+  return dns::look_up(loop_, names_, server_, name,
+                      [this, name, done = std::move(done)](Result<dns::Addresses> found) {
+                        put(name, found);
+                        done();
+                      });
+}
+
+void NameCache::put(const std::string& name, const Result<dns::Addresses>& found) {
+  if (entries_.size() >= kMaxNames) entries_.clear();
+  Entry& entry = entries_[name];
+  entry = {std::nullopt, loop_.now() + kShortest};
+  if (found) entry = {found->addresses.front(), loop_.now() + std::max(found->ttl, kShortest)};
+}
+
+void NamedSession::send(const Target& to, Bytes payload) {
+  if (!to.is_name()) return inner_->send(to, payload);
+  const std::optional<IpAddress>* known = cache_.find(to.name());
+  if (known == nullptr) return wait(to, payload);
+  if (*known) inner_->send(Target(**known, to.port()), payload);
+}
+
+void NamedSession::wait(const Target& to, Bytes payload) {
+  if (!waiting_.contains(to.name()) && waiting_.size() >= kMaxNames) return;
+  Waiting& waiting = waiting_[to.name()];
+  if (waiting.datagrams.size() >= kMaxDatagrams) waiting.datagrams.pop_front();
+  waiting.datagrams.emplace_back(to.port(), ByteVector(payload.begin(), payload.end()));
+  if (waiting.look_up != nullptr) return;
+  waiting.look_up = cache_.fetch(to.name(), [this, name = to.name()] { found(name); });
+}
+
+void NamedSession::found(const std::string& name) {
+  const auto waiting = waiting_.extract(name);
+  const std::optional<IpAddress>* known = cache_.find(name);
+  if (known == nullptr || !*known) return;
+  const IpAddress address = **known;
+  for (const auto& [port, payload] : waiting.mapped().datagrams) {
+    inner_->send(Target(address, port), payload);
+  }
+}
+
+}  // namespace tunproxy::udp

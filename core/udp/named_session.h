@@ -1,0 +1,77 @@
+// Datagrams to names over a carrier that knows addresses only: the names are looked up first.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+#include "core/base/address.h"
+#include "core/base/bytes.h"
+#include "core/base/time.h"
+#include "core/dns/lookup.h"
+#include "core/io/loop.h"
+#include "core/net/datagram_proxy.h"
+#include "core/net/name_service.h"
+
+namespace tunproxy::udp {
+
+/// What names stand for, as long as their records say; failures for a moment. Shared by sessions,
+/// which it outlives. In one loop thread.
+class NameCache {
+ public:
+  static constexpr size_t kMaxNames = 256;  ///< when full, all are forgotten
+  static constexpr Duration kShortest = 5s;
+
+  /// `names` answers as if `server` were asked, and outlives it.
+  NameCache(io::Loop& loop, net::NameService& names, const Endpoint& server)
+      : loop_(loop), names_(names), server_(server) {}
+
+  /// nullptr: not known; else the address, or nullopt for a name that has none.
+  const std::optional<IpAddress>* find(const std::string& name);
+  /// `done` hears that find() knows it now.
+  std::unique_ptr<net::Attempt> fetch(const std::string& name, std::function<void()> done);
+
+ private:
+  struct Entry {
+    std::optional<IpAddress> address;
+    Instant until;
+  };
+  void put(const std::string& name, const Result<dns::Addresses>& found);
+
+  io::Loop& loop_;
+  net::NameService& names_;
+  const Endpoint server_;
+  std::unordered_map<std::string, Entry> entries_;
+};
+
+/// A session whose datagrams to names wait for the look-up: few, and the oldest go first. Those to
+/// names without an address are dropped.
+class NamedSession final : public net::DatagramSession {
+ public:
+  static constexpr size_t kMaxNames = 16;      ///< looked up at once
+  static constexpr size_t kMaxDatagrams = 16;  ///< that wait for one name
+
+  /// REQUIRES: `cache` outlives it
+  NamedSession(NameCache& cache, std::unique_ptr<net::DatagramSession> inner)
+      : cache_(cache), inner_(std::move(inner)) {}
+
+  void send(const Target& to, Bytes payload) override;
+
+ private:
+  struct Waiting {
+    std::deque<std::pair<uint16_t, ByteVector>> datagrams;  // port, payload
+    std::unique_ptr<net::Attempt> look_up;
+  };
+  void wait(const Target& to, Bytes payload);
+  void found(const std::string& name);
+
+  NameCache& cache_;
+  std::unique_ptr<net::DatagramSession> inner_;
+  std::unordered_map<std::string, Waiting> waiting_;
+};
+
+}  // namespace tunproxy::udp
