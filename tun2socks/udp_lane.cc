@@ -68,7 +68,9 @@ void UdpLane::input(const IpPacket& packet, uint16_t segment_size) {
 void UdpLane::forward(const IpPacket& packet, const FlowKey& flow, Bytes payload,
                       size_t segment_size) {
   for_each_datagram(payload, segment_size, [&](Bytes datagram) {
-    if (pool_->send(flow, datagram) == UdpPool::Outcome::refused) refuse(packet.whole);
+    const UdpPool::Outcome outcome = pool_->send(flow, datagram);
+    if (outcome == UdpPool::Outcome::refused) refuse(packet.whole);
+    if (outcome == UdpPool::Outcome::prohibited) refuse(packet.whole, ErrorCode::not_allowed);
   });
 }
 
@@ -76,14 +78,14 @@ bool UdpLane::deliver(const Endpoint& from, const Endpoint& local, Bytes payload
   return datagrams_.send(from, local, payload);
 }
 
-void UdpLane::refuse(const Endpoint& local, const Endpoint& remote, Bytes payload) {
-  if (may_refuse()) {
-    output_.send(make_unreachable(make_udp_packet(local, remote, payload), Unreachable::port()));
-  }
+void UdpLane::refuse(const Endpoint& local, const Endpoint& remote, Bytes payload, ErrorCode why) {
+  refuse(make_udp_packet(local, remote, payload), why);
 }
 
-void UdpLane::refuse(Bytes packet) {
-  if (may_refuse()) output_.send(make_unreachable(packet, Unreachable::port()));
+void UdpLane::refuse(Bytes packet, ErrorCode why) {
+  if (!may_refuse()) return;
+  const bool prohibited = why == ErrorCode::not_allowed;
+  output_.send(make_unreachable(packet, prohibited ? *unreachable_for(why) : Unreachable::port()));
 }
 
 bool UdpLane::may_refuse() {

@@ -46,13 +46,13 @@ class UdpLane final : private UdpPool::Host {
   void ask(const FlowKey& flow, Bytes question);
   void answer(const Query& query, Bytes message);
   void forward(const IpPacket& packet, const FlowKey& flow, Bytes payload, size_t segment_size);
-  void refuse(Bytes packet);
+  void refuse(Bytes packet, ErrorCode why = ErrorCode::refused);
   bool may_refuse();
   void arm();
 
   Instant now() const override { return loop_.now(); }
   bool deliver(const Endpoint& from, const Endpoint& local, Bytes payload) override;
-  void refuse(const Endpoint& local, const Endpoint& remote, Bytes payload) override;
+  void refuse(const Endpoint& local, const Endpoint& remote, Bytes payload, ErrorCode why) override;
   void changed() override { change_.schedule(); }
 
   io::Loop& loop_;

@@ -27,6 +27,10 @@ UdpPool::Outcome UdpPool::send(const FlowKey& flow, Bytes payload) {
     wait(*association, flow, payload);
     return Outcome::taken;
   }
+  if (const auto why = association->session->refuses(flow.target)) {
+    ++stats_.udp_refused;
+    return *why == ErrorCode::not_allowed ? Outcome::prohibited : Outcome::refused;
+  }
   ++stats_.udp_datagrams_up;
   association->session->send(flow.target, payload);
   return Outcome::taken;
@@ -164,6 +168,10 @@ void UdpPool::on_opened(Association& association,
   association.session = std::move(*session);
   waiting_bytes_ -= std::exchange(association.waiting_bytes, 0);
   for (const Waiting& datagram : std::exchange(association.waiting, {})) {
+    if (const auto why = association.session->refuses(datagram.flow.target)) {
+      refuse(datagram, *why);
+      continue;
+    }
     ++stats_.udp_datagrams_up;
     association.session->send(datagram.flow.target, datagram.payload);
   }
@@ -195,10 +203,12 @@ void UdpPool::fail(Association& association, Instant now) {
   waiting_bytes_ -= std::exchange(association.waiting_bytes, 0);
   const std::list<Waiting> waiting = std::exchange(association.waiting, {});
   close(association);
-  for (const Waiting& datagram : waiting) {
-    ++stats_.udp_refused;
-    host_.refuse(datagram.flow.application, datagram.flow.target, datagram.payload);
-  }
+  for (const Waiting& datagram : waiting) refuse(datagram, ErrorCode::refused);
+}
+
+void UdpPool::refuse(const Waiting& datagram, ErrorCode why) {
+  ++stats_.udp_refused;
+  host_.refuse(datagram.flow.application, datagram.flow.target, datagram.payload, why);
 }
 
 void UdpPool::close(Association& association) {

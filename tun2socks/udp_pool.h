@@ -45,16 +45,18 @@ class UdpPool {
     virtual Instant now() const = 0;
     /// A datagram came. `payload` is valid during the call. False: it was dropped (and counted).
     virtual bool deliver(const Endpoint& from, const Endpoint& local, Bytes payload) = 0;
-    /// A datagram that was taken cannot be sent after all.
-    virtual void refuse(const Endpoint& local, const Endpoint& remote, Bytes payload) = 0;
+    /// A datagram that was taken cannot be sent after all; not_allowed: rules forbid it.
+    virtual void refuse(const Endpoint& local, const Endpoint& remote, Bytes payload,
+                        ErrorCode why) = 0;
     /// Associations came or went: sweep() and next_wake() are due soon, from the loop, outside all
     /// calls of the pool and of the proxy.
     virtual void changed() = 0;
   };
   enum class Outcome {
     taken,
-    dropped,  ///< and counted
-    refused,  ///< the sender is to be told that the port is unreachable
+    dropped,     ///< and counted
+    refused,     ///< the sender is to be told that the port is unreachable
+    prohibited,  ///< the sender is to be told that rules forbid it
   };
 
   /// The proxy, the host and the stats outlive the pool.
@@ -109,6 +111,7 @@ class UdpPool {
   void forget_old_peers(Association& association, Instant now);
   void wait(Association& association, const FlowKey& flow, Bytes payload);
   void drop_oldest(Association& association);
+  void refuse(const Waiting& datagram, ErrorCode why);
   void use(Association& association, Instant now);
 
   void on_opened(Association& association, Result<std::unique_ptr<net::DatagramSession>> session);

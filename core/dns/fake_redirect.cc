@@ -50,6 +50,13 @@ class FakeDatagrams::Session final : public net::DatagramSession {
     real_->send(Target::from_host(*name, to.port()), payload);
   }
 
+  std::optional<ErrorCode> refuses(const Target& to) override {
+    if (!is_fake(to)) return real_->refuses(to);
+    const std::string* name = owner_.table_.name_of(to.address());
+    if (name == nullptr) return std::nullopt;
+    return real_->refuses(Target::from_host(*name, to.port()));
+  }
+
   void receive(const Endpoint& from, Bytes payload) {
     on_datagram_(peers_.shown(from, owner_.loop_.now()), payload);
   }

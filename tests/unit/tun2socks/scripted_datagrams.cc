@@ -28,6 +28,10 @@ class Session final : public net::DatagramSession {
   void send(const Target& to, Bytes payload) override {
     if (record_) association_->sent.emplace_back(to, ByteVector(payload.begin(), payload.end()));
   }
+  std::optional<ErrorCode> refuses(const Target& to) override {
+    if (association_->forbidden != to) return std::nullopt;
+    return ErrorCode::not_allowed;
+  }
 
  private:
   std::shared_ptr<Association> association_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -20,6 +21,7 @@ class ScriptedDatagrams final : public net::DatagramProxy {
     bool cancelled = false;  ///< before it was open
     bool open = false;
     bool destroyed = false;
+    std::optional<Target> forbidden;  ///< sessions refuse it as not_allowed
     std::vector<std::pair<Target, ByteVector>> sent;
   };
 
@@ -53,8 +55,10 @@ class ManualHost final : public tun2socks::UdpPool::Host {
     delivered.push_back({from, local, std::string(as_text(payload))});
     return true;
   }
-  void refuse(const Endpoint& local, const Endpoint& remote, Bytes payload) override {
+  void refuse(const Endpoint& local, const Endpoint& remote, Bytes payload,
+              ErrorCode why) override {
     refused.push_back({local, remote, std::string(as_text(payload))});
+    reasons.push_back(why);
   }
   void changed() override { ++changes; }
 
@@ -62,6 +66,7 @@ class ManualHost final : public tun2socks::UdpPool::Host {
   int changes = 0;
   std::vector<Datagram> delivered;
   std::vector<Datagram> refused;
+  std::vector<ErrorCode> reasons;  ///< of `refused`
 };
 
 }  // namespace tunproxy::testing

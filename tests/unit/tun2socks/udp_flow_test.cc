@@ -256,6 +256,27 @@ TEST_F(UdpFlow, RefusedAssociationIsPortUnreachable) {
   EXPECT_EQ(engine_->stats().udp_refused, 2U);
 }
 
+TEST_F(UdpFlow, WhatRulesForbidIsAdministrativelyProhibited) {
+  for (const bool v6 : {false, true}) {
+    const Client from = app(v6);
+    send(from, pattern(5));
+    proxy_udp_.all.back()->forbidden = Target(from.server);
+    proxy_udp_.open_all();
+    send(from, pattern(6));
+    settle();
+    ASSERT_EQ(device_.sent.size(), 2U);
+    for (const auto& sent : device_.sent) {
+      const auto packet = SeenPacket::make(sent);
+      ASSERT_TRUE(packet);
+      EXPECT_EQ(packet->protocol, v6 ? 58 : 1);
+      EXPECT_EQ(packet->payload[0], v6 ? 1 : 3);
+      EXPECT_EQ(packet->payload[1], v6 ? 1 : 13);
+    }
+    device_.sent.clear();
+    EXPECT_TRUE(proxy_udp_.all.back()->sent.empty());
+  }
+}
+
 TEST_F(UdpFlow, LongRefusedDatagramIsQuotedInPart) {
   const Client from = app();
   for (auto& piece : fragment(make_udp(from.self, from.server, pattern(65507)), 1480, 7)) {

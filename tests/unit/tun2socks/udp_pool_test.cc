@@ -115,6 +115,21 @@ TEST_F(UdpPool, RefusalIsToldOfEachDatagramThatWaited) {
   EXPECT_EQ(stats_.udp_failed, 1U);
 }
 
+TEST_F(UdpPool, WhatTheSessionForbidsIsToldAsSuch) {
+  send(0, 1, "forbidden");
+  send(0, 2, "allowed");
+  proxy_.all[0]->forbidden = Target(peer(1));
+  proxy_.open(0);
+  EXPECT_EQ(sent(0), 1U);
+  ASSERT_EQ(host_.refused.size(), 1U);
+  EXPECT_EQ(host_.refused[0].text, "forbidden");
+  EXPECT_EQ(host_.reasons[0], ErrorCode::not_allowed);
+  EXPECT_EQ(send(0, 1), Outcome::prohibited);
+  EXPECT_EQ(send(0, 2), Outcome::taken);
+  EXPECT_EQ(sent(0), 2U);
+  EXPECT_EQ(stats_.udp_refused, 2U);
+}
+
 TEST_F(UdpPool, FailureIsFollowedByAGrowingPause) {
   std::vector<Duration> pauses;
   send(1, 7);

@@ -1,0 +1,190 @@
+#include "core/gate/datagram_session.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tunproxy::gate {
+
+using account::Drop;
+using rules::Action;
+using rules::Protocol;
+
+DatagramGateSession::DatagramGateSession(Gatekeeper& keeper, const Who& who,
+                                         net::OnDatagram on_datagram,
+                                         net::OnAssociationClosed on_closed)
+    : keeper_(keeper),
+      who_(who),
+      on_datagram_(std::move(on_datagram)),
+      on_closed_(std::move(on_closed)),
+      entry_(keeper.account().begin(who.source, account::Command::associate, {}, who.user)),
+      generation_(keeper.generation()),
+      retry_(keeper.loop(), [this] { retry(); }) {}
+
+DatagramGateSession::~DatagramGateSession() = default;
+
+void DatagramGateSession::carry_by(std::unique_ptr<net::DatagramSession> tunnel) {
+  tunnel_ = std::move(tunnel);
+  entry_.open();
+}
+
+void DatagramGateSession::send(const Target& to, Bytes payload) {
+  if (entry_.ended()) return;
+  const Decision decision = decide(to);
+  if (decision.pending) return wait(to, payload);
+  if (decision.action == Action::deny) {
+    const bool denied = decision.why == ErrorCode::not_allowed;
+    return keeper_.account().drop(denied ? Drop::denied : Drop::unresolved);
+  }
+  const Target there = decision.address ? Target(*decision.address, to.port()) : to;
+  if (decision.action == Action::direct) return send_direct(there, payload);
+  if (tunnel_ == nullptr) return keeper_.account().drop(Drop::no_way);
+  entry_.flow().up += payload.size();
+  tunnel_->send(there, payload);
+}
+
+std::optional<ErrorCode> DatagramGateSession::refuses(const Target& to) {
+  if (entry_.ended()) return std::nullopt;
+  const Decision decision = decide(to);
+  if (decision.pending) return std::nullopt;
+  if (decision.action == Action::deny) return decision.why;
+  if (decision.action == Action::direct) {
+    const bool none = keeper_.direct_datagrams() == nullptr || direct_failed_;
+    return none ? std::optional(ErrorCode::not_allowed) : std::nullopt;
+  }
+  if (tunnel_ == nullptr) return ErrorCode::command_not_supported;
+  return tunnel_->refuses(decision.address ? Target(*decision.address, to.port()) : to);
+}
+
+void DatagramGateSession::receive(const Endpoint& from, Bytes payload) {
+  if (entry_.ended()) return;
+  entry_.flow().down += payload.size();
+  on_datagram_(from, payload);
+}
+
+void DatagramGateSession::on_tunnel_closed(const Error& error) {
+  entry_.end({false, error.code});
+  if (on_closed_) std::exchange(on_closed_, nullptr)(error);
+}
+
+// --- deciding ---
+
+DatagramGateSession::Decision DatagramGateSession::decide(const Target& to) {
+  if (generation_ != keeper_.generation() || decisions_.size() >= kMaxDecisions) {
+    generation_ = keeper_.generation();
+    decisions_.clear();
+  }
+  const auto found = decisions_.find(to);
+  if (found != decisions_.end() && keeper_.loop().now() < found->second.until) {
+    return found->second;
+  }
+  const bool first = !entry_.decided();
+  const Decision decision = decide_anew(to);
+  if (first) entry_.flow().target = to;
+  decisions_[to] = decision;
+  return decision;
+}
+
+DatagramGateSession::Decision DatagramGateSession::decide_anew(const Target& to) {
+  const rules::Verdict verdict = keeper_.judge(Protocol::udp, to, nullptr, who_);
+  if (!verdict.needs_address) return settled(verdict);
+  if (const auto* known = keeper_.lookup().known(to.name())) return from_addresses(to, *known);
+  return look_up(to);
+}
+
+DatagramGateSession::Decision DatagramGateSession::settled(const rules::Verdict& verdict) {
+  const std::string rule = keeper_.rules().name_of(verdict.rule);
+  if (entry_.decided()) {
+    keeper_.account().count_rule(rule);
+  } else {
+    entry_.decide(verdict.action, rule);
+  }
+  Decision decision;
+  decision.action = verdict.action;
+  return decision;
+}
+
+// For a moment: the next datagram after it asks again.
+DatagramGateSession::Decision DatagramGateSession::refused(ErrorCode why) const {
+  Decision decision;
+  decision.why = why;
+  decision.until = keeper_.loop().now() + Lookup::kMinTtl;
+  return decision;
+}
+
+// To the first address that is not denied.
+DatagramGateSession::Decision DatagramGateSession::from_addresses(
+    const Target& to, const Lookup::Addresses& addresses) {
+  if (addresses.empty()) return refused(ErrorCode::host_unreachable);
+  rules::Verdict verdict;
+  std::optional<IpAddress> allowed;
+  for (const IpAddress& address : addresses) {
+    verdict = keeper_.judge(Protocol::udp, to, &address, who_);
+    if (verdict.action == Action::deny) continue;
+    allowed = address;
+    break;
+  }
+  Decision decision = settled(verdict);
+  decision.address = allowed;
+  decision.until = keeper_.loop().now() + Lookup::kMinTtl;
+  return decision;
+}
+
+DatagramGateSession::Decision DatagramGateSession::look_up(const Target& to) {
+  if (lookups_.size() >= kMaxLookups) return refused(ErrorCode::limit);
+  const auto lookup = lookups_.emplace(lookups_.end());
+  *lookup = keeper_.lookup().ask(to.name(), [this, to, lookup](Result<Lookup::Addresses> found) {
+    on_looked_up(to, lookup, std::move(found));
+  });
+  Decision decision;
+  decision.pending = true;
+  decision.until = keeper_.loop().now() + 2 * Lookup::kTimeout;
+  return decision;
+}
+
+void DatagramGateSession::on_looked_up(const Target& to, Lookups::iterator lookup,
+                                       Result<Lookup::Addresses> found) {
+  if (entry_.ended()) return;
+  decisions_[to] = found ? from_addresses(to, *found) : refused(found.error().code);
+  retry_.schedule();
+  keeper_.loop().retire(std::move(*lookup));
+  lookups_.erase(lookup);
+}
+
+void DatagramGateSession::wait(const Target& to, Bytes payload) {
+  if (waiting_.size() >= kMaxWaiting) return keeper_.account().drop(Drop::waiting);
+  waiting_.push_back({to, {payload.begin(), payload.end()}});
+}
+
+void DatagramGateSession::retry() {
+  for (const Waiting& datagram : std::exchange(waiting_, {})) send(datagram.to, datagram.payload);
+}
+
+// --- outside the tunnel ---
+
+void DatagramGateSession::send_direct(const Target& to, Bytes payload) {
+  if (keeper_.direct_datagrams() == nullptr || direct_failed_) {
+    return keeper_.account().drop(Drop::no_way);
+  }
+  if (direct_ == nullptr) {
+    if (direct_attempt_ == nullptr) open_direct();
+    return wait(to, payload);
+  }
+  entry_.flow().up += payload.size();
+  direct_->send(to, payload);
+}
+
+void DatagramGateSession::open_direct() {
+  const auto failed = [this](const Error&) {
+    direct_failed_ = true;
+    retry_.schedule();
+  };
+  direct_attempt_ = keeper_.direct_datagrams()->associate(
+      [this](const Endpoint& from, Bytes payload) { receive(from, payload); }, failed,
+      [this, failed](auto session) {
+        if (!session) return failed(session.error());
+        direct_ = std::move(*session);
+        retry_.schedule();
+      });
+}
+
+}  // namespace tunproxy::gate

@@ -1,0 +1,88 @@
+// DatagramGateSession: one association of a DatagramGate.
+#pragma once
+
+#include <deque>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "core/gate/gatekeeper.h"
+#include "core/io/loop.h"
+#include "core/net/datagram_proxy.h"
+
+namespace tunproxy::gate {
+
+class DatagramGateSession final : public net::DatagramSession {
+ public:
+  static constexpr size_t kMaxDecisions = 1024;  ///< then all are forgotten
+  static constexpr size_t kMaxWaiting = 32;      ///< datagrams; further ones are dropped
+  static constexpr size_t kMaxLookups = 16;      ///< names at the same time
+
+  DatagramGateSession(Gatekeeper& keeper, const Who& who, net::OnDatagram on_datagram,
+                      net::OnAssociationClosed on_closed);
+  ~DatagramGateSession() override;
+
+  /// From now on it is open. `tunnel`: nullptr: nothing goes there.
+  void carry_by(std::unique_ptr<net::DatagramSession> tunnel);
+  /// It could not be made; nothing else is called any more.
+  void fail(ErrorCode why) { entry_.end({false, why}); }
+
+  void send(const Target& to, Bytes payload) override;
+  std::optional<ErrorCode> refuses(const Target& to) override;
+
+  /// From either way.
+  void receive(const Endpoint& from, Bytes payload);
+  void on_tunnel_closed(const Error& error);
+
+ private:
+  using Lookups = std::list<std::unique_ptr<net::Attempt>>;
+  struct Decision {
+    rules::Action action = rules::Action::deny;
+    bool pending = false;                    // the name is being looked up
+    ErrorCode why = ErrorCode::not_allowed;  // of `deny`
+    std::optional<IpAddress> address;        // of the name, to go to; nothing: to the name
+    Instant until = Instant::max();
+  };
+  struct TargetHash {
+    size_t operator()(const Target& target) const {
+      const size_t host = target.is_name() ? std::hash<std::string>{}(target.name())
+                                           : std::hash<IpAddress>{}(target.address());
+      return host * 31 + target.port();
+    }
+  };
+  struct Waiting {
+    Target to;
+    ByteVector payload;
+  };
+
+  Decision decide(const Target& to);
+  Decision decide_anew(const Target& to);
+  Decision settled(const rules::Verdict& verdict);
+  Decision refused(ErrorCode why) const;
+  Decision from_addresses(const Target& to, const Lookup::Addresses& addresses);
+  Decision look_up(const Target& to);
+  void on_looked_up(const Target& to, Lookups::iterator lookup, Result<Lookup::Addresses> found);
+  void wait(const Target& to, Bytes payload);
+  void retry();
+  void send_direct(const Target& to, Bytes payload);
+  void open_direct();
+
+  Gatekeeper& keeper_;
+  const Who who_;
+  const net::OnDatagram on_datagram_;
+  net::OnAssociationClosed on_closed_;
+  account::Account::Entry entry_;
+  uint64_t generation_;
+  std::unordered_map<Target, Decision, TargetHash> decisions_;
+  std::deque<Waiting> waiting_;
+  Lookups lookups_;
+  bool direct_failed_ = false;
+  std::unique_ptr<net::DatagramSession> tunnel_;
+  std::unique_ptr<net::DatagramSession> direct_;
+  std::unique_ptr<net::Attempt> direct_attempt_;
+  io::Task retry_;
+};
+
+}  // namespace tunproxy::gate

@@ -1,0 +1,192 @@
+#include "core/gate/gate.h"
+
+#include <optional>
+#include <vector>
+
+#include "core/account/counted_stream.h"
+#include "core/io/delivery.h"
+
+namespace tunproxy::gate {
+namespace {
+
+using rules::Action;
+using rules::Protocol;
+using rules::Verdict;
+
+std::unique_ptr<net::Stream> counted(std::unique_ptr<net::Stream> stream,
+                                     account::Account::Entry entry) {
+  entry.open();
+  return std::make_unique<account::CountedStream>(std::move(stream), std::move(entry));
+}
+
+}  // namespace
+
+class Gate::Connecting final : public net::Attempt {
+ public:
+  Connecting(Gate& gate, const Target& target, net::Done<std::unique_ptr<net::Stream>> done)
+      : gate_(gate),
+        keeper_(gate.keeper_),
+        target_(target),
+        entry_(keeper_.account().begin(gate.who_.source, account::Command::connect, target,
+                                       gate.who_.user)),
+        delivery_(keeper_.loop(), std::move(done)) {
+    const Verdict verdict = keeper_.judge(Protocol::tcp, target, nullptr, gate.who_);
+    if (!verdict.needs_address) {
+      decide(verdict, {target});
+    } else if (const auto* addresses = keeper_.lookup().known(target.name())) {
+      judge_all(*addresses);
+    } else {
+      attempt_ = keeper_.lookup().ask(target.name(), [this](auto found) {
+        if (!found) return fail(found.error());
+        judge_all(*found);
+      });
+    }
+  }
+
+ private:
+  // The way is that of the first address that is not denied; of the others those that go it too.
+  void judge_all(const Lookup::Addresses& addresses) {
+    if (addresses.empty()) return fail({ErrorCode::host_unreachable, "the name has no address"});
+    std::optional<Verdict> chosen;
+    std::vector<Target> allowed;
+    for (const IpAddress& address : addresses) {
+      const Verdict verdict = keeper_.judge(Protocol::tcp, target_, &address, gate_.who_);
+      const bool other_way = !allowed.empty() && verdict.action != chosen->action;
+      if (verdict.action == Action::deny || other_way) {
+        if (!chosen) chosen = verdict;
+        continue;
+      }
+      if (allowed.empty()) chosen = verdict;
+      allowed.emplace_back(address, target_.port());
+      if (allowed.size() == kMaxTries) break;
+    }
+    decide(*chosen, std::move(allowed));
+  }
+
+  void decide(const Verdict& verdict, std::vector<Target> candidates) {
+    entry_.decide(verdict.action, keeper_.rules().name_of(verdict.rule));
+    if (verdict.action == Action::deny) return fail(denied());
+    way_ = gate_.way(verdict.action);
+    if (way_ == nullptr) return fail(no_direct_way());
+    candidates_ = std::move(candidates);
+    try_next();
+  }
+
+  void try_next() {
+    attempt_ = way_->connect(candidates_[next_++], [this](auto stream) {
+      if (stream) return delivery_.settle(counted(std::move(*stream), std::move(entry_)));
+      if (next_ < candidates_.size()) return try_next();
+      fail(stream.error());
+    });
+  }
+
+  void fail(const Error& error) {
+    entry_.end({false, error.code});
+    delivery_.settle(error);
+  }
+
+  Gate& gate_;
+  Gatekeeper& keeper_;
+  const Target target_;
+  account::Account::Entry entry_;
+  io::Delivery<std::unique_ptr<net::Stream>> delivery_;
+  net::Proxy* way_ = nullptr;
+  std::vector<Target> candidates_;
+  size_t next_ = 0;
+  std::unique_ptr<net::Attempt> attempt_;
+};
+
+std::unique_ptr<net::Attempt> Gate::connect(const Target& target,
+                                            net::Done<std::unique_ptr<net::Stream>> done) {
+  return std::make_unique<Connecting>(*this, target, std::move(done));
+}
+
+class Gate::Binding final : public net::Attempt {
+ public:
+  Binding(Gate& gate, const Target& from, net::OnBound on_bound, net::Done<net::Accepted> done)
+      : gate_(gate),
+        keeper_(gate.keeper_),
+        from_(from),
+        anybody_(!from.is_name() && from.address().is_any()),
+        on_bound_(std::move(on_bound)),
+        entry_(keeper_.account().begin(gate.who_.source, account::Command::bind, from,
+                                       gate.who_.user)),
+        delivery_(keeper_.loop(), std::move(done)) {
+    begin();
+  }
+
+  /// False: there is no BIND on the way, and nothing will be called.
+  bool supported() const { return supported_; }
+
+ private:
+  void begin() {
+    if (anybody_) return judge_anybody();
+    const Verdict verdict = keeper_.judge(Protocol::tcp, from_, nullptr, gate_.who_);
+    if (!verdict.needs_address) return decide(verdict, from_);
+    attempt_ = keeper_.lookup().ask(from_.name(), [this](auto found) {
+      if (!found) return fail(found.error());
+      judge_one(found->front());
+    });
+  }
+
+  // No address to judge yet: only rules about everybody decide.
+  void judge_anybody() {
+    const rules::Flow flow{Protocol::tcp, {}, nullptr, from_.port(), gate_.who_.user};
+    Verdict verdict = keeper_.rules().judge(flow);
+    peer_decides_ = verdict.needs_address;
+    if (peer_decides_ && verdict.action == Action::deny) verdict.action = Action::tunnel;
+    decide(verdict, from_);
+  }
+
+  void judge_one(const IpAddress& address) {
+    decide(keeper_.judge(Protocol::tcp, from_, &address, gate_.who_),
+           Target(address, from_.port()));
+  }
+
+  void decide(const Verdict& verdict, const Target& from) {
+    entry_.decide(verdict.action, keeper_.rules().name_of(verdict.rule));
+    if (verdict.action == Action::deny) return fail(denied());
+    net::Proxy* const way = gate_.way(verdict.action);
+    if (way == nullptr) return fail(no_direct_way());
+    attempt_ =
+        way->bind(from, on_bound_, [this](auto accepted) { on_accepted(std::move(accepted)); });
+    supported_ = attempt_ != nullptr;
+    if (!supported_) fail({ErrorCode::command_not_supported, "no BIND on the way that it goes"});
+  }
+
+  void on_accepted(Result<net::Accepted> accepted) {
+    if (!accepted) return fail(accepted.error());
+    if (peer_decides_) {
+      const Target peer(accepted->peer.address, from_.port());
+      const Verdict verdict = keeper_.judge(Protocol::tcp, peer, nullptr, gate_.who_);
+      if (verdict.action == Action::deny) return fail(denied());
+    }
+    accepted->stream = counted(std::move(accepted->stream), std::move(entry_));
+    delivery_.settle(std::move(*accepted));
+  }
+
+  void fail(const Error& error) {
+    entry_.end({false, error.code});
+    delivery_.settle(error);
+  }
+
+  Gate& gate_;
+  Gatekeeper& keeper_;
+  const Target from_;
+  const bool anybody_;
+  bool peer_decides_ = false;
+  bool supported_ = true;
+  net::OnBound on_bound_;
+  account::Account::Entry entry_;
+  io::Delivery<net::Accepted> delivery_;
+  std::unique_ptr<net::Attempt> attempt_;
+};
+
+std::unique_ptr<net::Attempt> Gate::bind(const Target& from, net::OnBound on_bound,
+                                         net::Done<net::Accepted> done) {
+  auto binding = std::make_unique<Binding>(*this, from, std::move(on_bound), std::move(done));
+  if (!binding->supported()) return nullptr;
+  return binding;
+}
+
+}  // namespace tunproxy::gate
