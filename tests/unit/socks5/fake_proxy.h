@@ -18,12 +18,19 @@ class FakeProxy final : public net::Proxy {
     bool cancelled = false;
   };
 
+  struct Waiting {
+    Target from;
+    net::OnBound on_bound;
+    net::Done<net::Accepted> done;
+    bool cancelled = false;
+  };
+
   explicit FakeProxy(io::Loop& loop, Manners manners = {}) : loop_(loop), manners_(manners) {}
 
   std::unique_ptr<net::Attempt> connect(const Target& target,
                                         net::Done<std::unique_ptr<net::Stream>> done) override {
     calls.push_back({target, std::move(done)});
-    return std::make_unique<Pending>(calls.back());
+    return std::make_unique<Pending<Call>>(calls.back());
   }
 
   /// Answers the call `index`; gives the target's end of the stream.
@@ -36,18 +43,40 @@ class FakeProxy final : public net::Proxy {
     std::exchange(calls[index].done, nullptr)(Error{code, "as the test wants it"});
   }
 
+  std::unique_ptr<net::Attempt> bind(const Target& from, net::OnBound on_bound,
+                                     net::Done<net::Accepted> done) override {
+    if (!binds) return nullptr;
+    waiting.push_back({from, std::move(on_bound), std::move(done)});
+    return std::make_unique<Pending<Waiting>>(waiting.back());
+  }
+  void listen(size_t index, const Endpoint& at) {
+    std::exchange(waiting[index].on_bound, nullptr)(at);
+  }
+  /// Somebody came to the bind `index`; gives the peer's end of the stream.
+  std::unique_ptr<MemoryStream> accept(size_t index, const Endpoint& peer) {
+    auto [near, far] = MemoryStream::make_pair(loop_, manners_);
+    std::exchange(waiting[index].done, nullptr)(net::Accepted{std::move(near), peer});
+    return std::move(far);
+  }
+  void fail_bind(size_t index, ErrorCode code) {
+    std::exchange(waiting[index].done, nullptr)(Error{code, "as the test wants it"});
+  }
+
   std::deque<Call> calls;  // addresses stay
+  std::deque<Waiting> waiting;
+  bool binds = false;  ///< bind() is served
 
  private:
+  template <typename Asked>
   class Pending final : public net::Attempt {
    public:
-    explicit Pending(Call& call) : call_(call) {}
+    explicit Pending(Asked& call) : call_(call) {}
     Pending(const Pending&) = delete;
     Pending& operator=(const Pending&) = delete;
     ~Pending() override { call_.cancelled = call_.done != nullptr; }
 
    private:
-    Call& call_;
+    Asked& call_;
   };
 
   io::Loop& loop_;
