@@ -57,7 +57,7 @@ Result<Agent> Agent::connect(const std::string& socket_path, const Cancellation&
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (socket_path.empty() || socket_path.size() >= sizeof address.sun_path) {
-    return agent_error(ErrorCode::usage, "SSH_AUTH_SOCK is not the path of a socket");
+    return agent_error(ErrorCode::usage, "its path is not that of a socket");
   }
   socket_path.copy(address.sun_path, socket_path.size());
   UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM, 0));
@@ -164,17 +164,6 @@ Result<void> Agent::wait_for(short events, Instant deadline) {
   if (ready == 0) return agent_error(ErrorCode::timed_out, "it does not answer");
   if (ready < 0 && errno != EINTR) return error_from_errno(errno, "ssh-agent");
   return {};
-}
-
-std::string_view signature_algorithm(Bytes data) {
-  // string session id, byte 50, string user, string service, string "publickey", boolean, string
-  // algorithm
-  if (!take_string(data) || data.empty()) return {};
-  data = data.subspan(1);
-  if (!take_string(data) || !take_string(data) || !take_string(data) || data.empty()) return {};
-  data = data.subspan(1);
-  const auto algorithm = take_string(data);
-  return algorithm ? as_text(*algorithm) : std::string_view();
 }
 
 }  // namespace tunproxy::ssh

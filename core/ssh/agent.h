@@ -38,7 +38,7 @@ class Agent {
   static constexpr Duration kListTimeout = 5s;
   static constexpr Duration kSignTimeout = 60s;  ///< the agent may ask its user
 
-  /// `socket_path`: SSH_AUTH_SOCK. REQUIRES: `cancellation` outlives the agent.
+  /// `socket_path`: as in SSH_AUTH_SOCK. REQUIRES: `cancellation` outlives the agent.
   static Result<Agent> connect(const std::string& socket_path, const Cancellation& cancellation);
 
   Result<std::vector<AgentKey>> list();
@@ -59,8 +59,5 @@ class Agent {
   UniqueFd socket_;
   const Cancellation* cancellation_;
 };
-
-/// The algorithm in the data that a client signs to authenticate (RFC 4252 §7); empty if malformed.
-std::string_view signature_algorithm(Bytes signed_data);
 
 }  // namespace tunproxy::ssh

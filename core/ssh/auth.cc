@@ -1,8 +1,8 @@
 #include "core/ssh/auth.h"
 
 #include <fmt/format.h>
-#include <libssh2.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "core/base/log.h"
@@ -21,16 +21,14 @@ Authenticator::Authenticator(AuthOptions options, Questions& questions,
 
 std::string_view Authenticator::to_string(State state) {
   switch (state) {
-    case State::methods:
-      return "methods";
+    case State::none:
+      return "none";
     case State::choosing:
       return "choosing";
-    case State::agent_key:
-      return "agent key";
-    case State::probing:
-      return "probing";
-    case State::file_key:
-      return "file key";
+    case State::key_query:
+      return "key query";
+    case State::key_request:
+      return "key request";
     case State::keyboard:
       return "keyboard";
     case State::password:
@@ -44,124 +42,150 @@ void Authenticator::set_state(State next) {
   state_ = next;
 }
 
-Result<bool> Authenticator::step(LIBSSH2_SESSION* session) {
+Result<bool> Authenticator::step(_LIBSSH2_SESSION* session) {
+  session_ = session;
+  if (!std::exchange(started_, true)) wire_.queue(none_request(options_.user));
   for (;;) {
     if (cancellation_.cancelled())
       return Error{ErrorCode::cancelled, "authentication was cancelled"};
-    const auto step = run(session);
-    if (!step) return step.error();
-    if (*step == Step::wait) return false;
-    if (*step == Step::authenticated) return true;
+    if (state_ == State::choosing) {
+      if (auto chosen = choose(); !chosen) return chosen.error();
+    }
+    const auto sent = wire_.flush(session);
+    if (!sent) return lost(sent.error());
+    const auto message = wire_.read(session);
+    if (!message) return lost(message.error());
+    if (!*message) return false;
+    const auto done = on_message(**message);
+    if (!done) return done.error();
+    if (*done) return true;
   }
 }
 
-Result<Authenticator::Step> Authenticator::run(LIBSSH2_SESSION* session) {
-  switch (state_) {
-    case State::methods:
-      return ask_methods(session);
-    case State::choosing:
-      return choose();
-    case State::agent_key:
-      return try_agent_key(session);
-    case State::probing:
-      return probe(session);
-    case State::file_key:
-      return try_file_key(session);
-    case State::keyboard:
-      return try_keyboard(session);
-    case State::password:
-      return try_password(session);
-  }
-  return failure();
-}
-
-Result<Authenticator::Step> Authenticator::ask_methods(LIBSSH2_SESSION* session) {
-  char* list = libssh2_userauth_list(session, options_.user.data(),
-                                     static_cast<unsigned>(options_.user.size()));
-  if (list == nullptr && libssh2_session_last_errno(session) == LIBSSH2_ERROR_EAGAIN) {
-    return Step::wait;
-  }
-  char* banner = nullptr;
-  if (!methods_ && libssh2_userauth_banner(session, &banner) == 0) questions_.show(banner);
-  if (list == nullptr) {
-    if (libssh2_userauth_authenticated(session) != 0) return Step::authenticated;
-    return connection_lost(session);
-  }
-  raw_methods_ = list;
-  learn_methods(list);
-  set_state(State::choosing);
-  return Step::go_on;
-}
-
-void Authenticator::learn_methods(std::string_view list) {
-  if (unsure_ && list != *methods_) {
-    tried_.back() += " (taken, but the server wants more)";
-    if (password_.size() != 0) questions_.credentials().remember(password_name(), password_);
-  }
-  unsure_ = false;
-  password_ = Secret();
-  methods_ = list;
-  log::debug("the server allows: {}", list);
-}
-
-void Authenticator::ask_methods_again(LIBSSH2_SESSION* session, std::string what) {
-  // libssh2 forgets the list of the call before when a new call begins.
-  libssh2_free(session, std::exchange(raw_methods_, nullptr));
-  tried_.push_back(std::move(what));
-  unsure_ = true;
-  set_state(State::methods);
-}
-
-bool Authenticator::allows(std::string_view method) const {
-  return ("," + *methods_ + ",").find(fmt::format(",{},", method)) != std::string::npos;
-}
-
-Result<Authenticator::Step> Authenticator::choose() {
-  if (allows("publickey")) {
-    if (!keys_) collect_keys();
-    if (next_key_ < keys_->size()) return begin_key();
-  }
-  if (wants_keyboard()) {
-    prompts_ = 0;
-    question_failure_.reset();
-    set_state(State::keyboard);
-    return Step::go_on;
-  }
-  if (allows("password") && password_tries_ < kMaxTries) return begin_password();
-  return failure();
-}
-
-bool Authenticator::lost(LIBSSH2_SESSION* session, int result) const {
-  switch (result) {
-    case LIBSSH2_ERROR_SOCKET_SEND:
-    case LIBSSH2_ERROR_SOCKET_RECV:
-    case LIBSSH2_ERROR_SOCKET_DISCONNECT:
-    case LIBSSH2_ERROR_SOCKET_TIMEOUT:
-    case LIBSSH2_ERROR_TIMEOUT:
+/// True: authenticated.
+Result<bool> Authenticator::on_message(Bytes message) {
+  switch (static_cast<AuthMessage>(message[0])) {
+    case AuthMessage::success:
+      on_success();
       return true;
-    default:
+    case AuthMessage::failure:
+      if (auto done = on_failure(message); !done) return done.error();
+      return false;
+    case AuthMessage::banner:
+      on_banner(message);
+      return false;
+    case AuthMessage::method_specific:
+      if (auto done = on_method_message(message); !done) return done.error();
+      return false;
+    case AuthMessage::disconnect:
+    case AuthMessage::request:
+    case AuthMessage::info_response:
       break;
   }
-  // Some calls report a lost connection as a refusal; only their text tells.
-  char* text = nullptr;
-  int length = 0;
-  libssh2_session_last_error(session, &text, &length, 0);
-  return text != nullptr && std::string_view(text).starts_with("Waiting for");
+  return Error{ErrorCode::protocol,
+               fmt::format("the server sent message {} during authentication", message[0])};
 }
 
-Error Authenticator::connection_lost(LIBSSH2_SESSION* session) const {
-  char* text = nullptr;
-  int length = 0;
-  libssh2_session_last_error(session, &text, &length, 0);
-  if (refusals_ >= kPatienceOfServers) {
-    return {ErrorCode::authentication_failed,
-            fmt::format("{}@{}: the server closed the connection after {} refused attempts; {}",
-                        options_.user, options_.host, refusals_, account())};
+Result<void> Authenticator::on_method_message(Bytes message) {
+  switch (state_) {
+    case State::key_query:
+      return sign_key();
+    case State::keyboard:
+      return on_round(message);
+    case State::password:
+      return on_change_request(message);
+    case State::none:
+    case State::choosing:
+    case State::key_request:
+      break;
   }
-  return {
-      ErrorCode::reset,
-      fmt::format("{}@{}: the connection was lost during authentication ({}); {}", options_.user,
-                  options_.host, text != nullptr ? text : "no reason given", account())};
+  return Error{ErrorCode::protocol, "the server answered what was not asked"};
+}
+
+Result<void> Authenticator::on_failure(Bytes message) {
+  auto refusal = parse_failure(message);
+  if (!refusal) return refusal.error();
+  methods_ = std::move(refusal->methods);
+  log::debug("the server allows: {}", methods_);
+  const std::string_view taken = refusal->partial ? " (taken, but the server wants more)" : "";
+  if (!refusal->partial && state_ != State::none) ++refusals_;
+  switch (state_) {
+    case State::key_query:
+      leave_key("");
+      break;
+    case State::key_request:
+      leave_key(taken);
+      if (refusal->partial) on_key_taken();
+      break;
+    case State::keyboard:
+    case State::password:
+      tried_.push_back((state_ == State::keyboard ? "keyboard-interactive" : "password") +
+                       std::string(taken));
+      if (refusal->partial) {
+        remember_password();
+      } else {
+        on_password_refused();
+      }
+      break;
+    case State::none:
+    case State::choosing:
+      break;
+  }
+  set_state(State::choosing);
+  return {};
+}
+
+void Authenticator::on_success() {
+  if (state_ == State::key_request) log::debug("authenticated with {}", key().label);
+  if (state_ == State::keyboard || state_ == State::password) remember_password();
+  keys_.reset();  // and the private keys with them
+}
+
+void Authenticator::on_banner(Bytes message) {
+  auto text = parse_text(message);
+  if (!text || banner_ + text->size() > kMaxBanner) return;
+  banner_ += text->size();
+  questions_.show(*text);
+}
+
+/// Queues the next request.
+Result<void> Authenticator::choose() {
+  for (const std::string& method : options_.methods) {
+    if (!allows(method)) continue;
+    const auto begun = begin(method);
+    if (!begun) return begun.error();
+    if (*begun) return {};
+  }
+  return failure();
+}
+
+/// False: the method has nothing left to try.
+Result<bool> Authenticator::begin(std::string_view method) {
+  if (method == "publickey") return begin_key();
+  if (method == "keyboard-interactive") return begin_keyboard();
+  if (method == "password") return begin_password();
+  return false;
+}
+
+std::string Authenticator::name() const {
+  return options_.user + "@" + options_.host;
+}
+
+Error Authenticator::lost(const Error& why) {
+  if (state_ == State::key_query || state_ == State::key_request) tried_.push_back(key().label);
+  if (state_ == State::keyboard) tried_.push_back("keyboard-interactive");
+  if (state_ == State::password) tried_.push_back("password");
+  const bool enough = refusals_ >= kPatienceOfServers ||
+                      why.message.find("authentication failures") != std::string::npos;
+  if (enough) {
+    return {ErrorCode::authentication_failed,
+            fmt::format("{}: the server closed the connection after {} refused attempts ({}); {}; "
+                        "name the right key, and let no others be tried, if there are many",
+                        name(), refusals_, why.message, account())};
+  }
+  return {ErrorCode::reset,
+          fmt::format("{}: the connection was lost during authentication ({}); {}", name(),
+                      why.message, account())};
 }
 
 std::string Authenticator::account() const {
@@ -174,18 +198,19 @@ std::string Authenticator::account() const {
     if (next - i > 1) text += fmt::format(" ({} times)", next - i);
     i = next;
   }
-  if (methods_) text += "; the server accepts: " + (methods_->empty() ? "nothing" : *methods_);
+  if (state_ != State::none) {
+    text += "; the server accepts: " + (methods_.empty() ? "nothing" : methods_.substr(0, 200));
+  }
   return text;
 }
 
 Error Authenticator::failure() const {
   std::string hint;
-  if (!questions_.anybody() && methods_ && (allows("password") || allows("keyboard-interactive"))) {
+  if (!questions_.anybody() && (allows("password") || allows("keyboard-interactive"))) {
     hint = " (there is no terminal to ask for a password)";
   }
   return {ErrorCode::authentication_failed,
-          fmt::format("{}@{}: authentication failed; {}{}", options_.user, options_.host, account(),
-                      hint)};
+          fmt::format("{}: authentication failed; {}{}", name(), account(), hint)};
 }
 
 std::string Authenticator::password_name() const {

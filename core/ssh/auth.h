@@ -1,11 +1,10 @@
-// User authentication (RFC 4252, 4256) in OpenSSH's order: agent keys, key files,
-// keyboard-interactive, password.
+// User authentication (RFC 4252, 4256, 8332) in OpenSSH's order: none, keys, keyboard-interactive,
+// password.
 //
-//   methods → choosing → agent_key │ probing → file_key │ file_key │ keyboard │ password → choosing
-//   …
+//   none → choosing → key_query → key_request │ keyboard │ password → choosing → …
 //
-// `methods` asks with the method "none" what the server allows: at first, and after a refusal that
-// may have been a partial success (libssh2 does not tell which).
+// In each state but `choosing` an answer of the server is awaited. A refusal names the methods that
+// can go on, and says whether what it answers was taken as one of several steps.
 #pragma once
 
 #include <optional>
@@ -16,7 +15,9 @@
 #include "core/base/result.h"
 #include "core/ssh/agent.h"
 #include "core/ssh/auth_keys.h"
+#include "core/ssh/auth_message.h"
 #include "core/ssh/auth_questions.h"
+#include "core/ssh/auth_wire.h"
 
 struct _LIBSSH2_SESSION;
 
@@ -26,16 +27,21 @@ struct AuthOptions {
   std::string user;
   std::string host;
   uint16_t port = 22;
-  std::vector<KeyFile> named_keys;
-  std::vector<std::string> default_keys;  ///< paths
-  std::string agent_socket;               ///< empty: no agent
+  KeySources keys;
+  std::string agent_socket;                 ///< empty: no agent
+  std::vector<std::string> key_algorithms;  ///< empty: all
+  std::optional<Secret> password;
+  int password_prompts = 3;  ///< wrong passwords after which a method is given up
+  std::vector<std::string> methods = {"publickey", "keyboard-interactive", "password"};
 };
 
 /// For one connection; used by one worker thread at a time.
 /// REQUIRES: the session uses libssh2's default allocator (malloc).
 class Authenticator {
  public:
-  static constexpr int kMaxTries = 3;  ///< wrong answers: for a passphrase, in all for passwords
+  static constexpr int kMaxPassphrases = 3;  ///< wrong ones, for one key
+  static constexpr int kMaxRounds = 100;     ///< of one keyboard-interactive attempt
+  static constexpr size_t kMaxBanner = 64 * 1024;
 
   /// REQUIRES: `questions` and `cancellation` outlive this.
   Authenticator(AuthOptions options, Questions& questions, const Cancellation& cancellation);
@@ -44,77 +50,75 @@ class Authenticator {
   Result<bool> step(_LIBSSH2_SESSION* session);
 
  private:
-  enum class State : uint8_t {
-    methods,
-    choosing,
-    agent_key,
-    probing,
-    file_key,
-    keyboard,
-    password
-  };
-  enum class Step : uint8_t { wait, go_on, authenticated };
-  struct SignCallbacks;
-  struct Conversation;
+  enum class State : uint8_t { none, choosing, key_query, key_request, keyboard, password };
 
   static std::string_view to_string(State state);
   void set_state(State next);
-  Result<Step> run(_LIBSSH2_SESSION* session);
 
-  Result<Step> ask_methods(_LIBSSH2_SESSION* session);
-  void learn_methods(std::string_view list);
-  void ask_methods_again(_LIBSSH2_SESSION* session, std::string what);
-  bool allows(std::string_view method) const;
+  Result<bool> on_message(Bytes message);
+  Result<void> on_method_message(Bytes message);
+  Result<void> on_failure(Bytes message);
+  void on_success();
+  void on_banner(Bytes message);
+  Result<void> choose();
+  bool allows(std::string_view method) const { return list_has(methods_, method); }
+  Result<bool> begin(std::string_view method);
 
-  Result<Step> choose();
+  Result<bool> begin_key();
   void collect_keys();
-  Result<Step> begin_key();
-  Result<Step> try_agent_key(_LIBSSH2_SESSION* session);
-  Result<Step> probe(_LIBSSH2_SESSION* session);
-  Result<Step> open_file_key();
-  Result<Step> try_file_key(_LIBSSH2_SESSION* session);
-  Result<Step> wrong_passphrase();
-  Result<Step> key_answered(_LIBSSH2_SESSION* session, int result);
-  Result<Step> next_key(std::string_view remark);
-  bool wants_keyboard() const;
-  Result<Step> try_keyboard(_LIBSSH2_SESSION* session);
-  std::optional<Secret> answer(std::string_view prompt, bool echo);
+  void prefer_what_the_server_takes();
+  Result<bool> offer_key();
+  Result<void> sign_key();
+  Result<ByteVector> signature(Bytes data);
+  Result<ByteVector> agent_signature(Bytes data);
+  Result<ByteVector> file_signature(Bytes data);
+  Result<void> find_public_key();
+  template <typename T, typename Use>
+  Result<T> with_passphrase(const KeyFile& file, Use use);
+  std::optional<Secret> known_passphrase(const KeyFile& file);
+  void leave_key(std::string_view remark);
+  void on_key_taken();
 
-  Result<Step> begin_password();
-  Result<Step> try_password(_LIBSSH2_SESSION* session);
-  Result<Step> password_refused(_LIBSSH2_SESSION* session, std::string_view method);
+  Result<bool> begin_keyboard();
+  Result<void> on_round(Bytes message);
+  Result<Secret> answer(const KeyboardPrompt& prompt);
+  Result<bool> begin_password();
+  Result<void> on_change_request(Bytes message);
+  std::optional<Secret> known_password() const;
+  void on_password_refused();
+  void remember_password();
 
-  bool lost(_LIBSSH2_SESSION* session, int result) const;
-  Error connection_lost(_LIBSSH2_SESSION* session) const;
+  Error lost(const Error& why);
   Error failure() const;
   std::string account() const;
   CandidateKey& key() { return (*keys_)[next_key_]; }
+  std::string name() const;
   std::string password_name() const;
-  std::string passphrase_name() { return "passphrase " + key().file->path; }
 
   AuthOptions options_;
   Questions& questions_;
   const Cancellation& cancellation_;
+  AuthWire wire_;
+  _LIBSSH2_SESSION* session_ = nullptr;  // within step()
 
-  State state_ = State::methods;
-  char* raw_methods_ = nullptr;  // libssh2's; it frees only the last one of a session
-  std::optional<std::string> methods_;
-  bool unsure_ = false;  // the last attempt was refused, or was half of what the server wants
+  State state_ = State::none;
+  bool started_ = false;
+  std::string methods_;  // that the server named last
+  size_t banner_ = 0;
 
   std::optional<Agent> agent_;
   std::optional<std::vector<CandidateKey>> keys_;
   size_t next_key_ = 0;
-  bool taken_ = false;  // the server would take the probed key
-  std::string sign_failure_;
-  Secret passphrase_;
-  int passphrase_tries_ = 0;
+  std::string algorithm_;  // the signature's, for the key in hand
 
-  Secret password_;  // the one that is being tried
-  bool remembered_used_ = false;
+  Secret password_;           // the one that is being tried
+  bool from_memory_ = false;  // it is one that is known, not one that the user just gave
+  bool memory_used_ = false;  // so there is no other
   int password_tries_ = 0;
   int keyboard_tries_ = 0;
   int prompts_ = 0;  // of the running keyboard-interactive attempt
-  std::optional<Error> question_failure_;
+  int rounds_ = 0;
+  bool unanswered_ = false;  // the user left a question open
 
   int refusals_ = 0;
   std::vector<std::string> tried_;

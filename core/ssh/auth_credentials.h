@@ -29,7 +29,7 @@ class Secret {
     return *this;
   }
   Secret(const Secret& other) : Secret(other.text()) {}
-  Secret& operator=(const Secret&) = delete;
+  Secret& operator=(const Secret& other) { return *this = Secret(other); }
   ~Secret();
 
   const char* c_str() const { return text_ ? text_.get() : ""; }

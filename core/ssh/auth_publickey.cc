@@ -1,55 +1,30 @@
-// Authentication with keys (RFC 4252 §7), from the agent and from files.
+// Authentication with keys and certificates (RFC 4252 §7), from the agent, files and memory.
 #include <fmt/format.h>
-#include <libssh2.h>
 
-#include <cstdlib>
+#include <algorithm>
 
 #include "core/base/log.h"
 #include "core/ssh/auth.h"
+#include "core/ssh/certificate.h"
 #include "core/ssh/fingerprint.h"
+#include "core/ssh/key_signer.h"
+#include "tunproxy_ssh2.h"
 
 namespace tunproxy::ssh {
-namespace {
 
-/// The name without what marks a certificate: signatures carry the plain one.
-std::string_view plain(std::string_view algorithm) {
-  return algorithm.substr(0, algorithm.find("-cert-v01@openssh.com"));
+/// Offers the next key that can be offered at all.
+Result<bool> Authenticator::begin_key() {
+  if (!keys_) {
+    collect_keys();
+    prefer_what_the_server_takes();
+  }
+  while (next_key_ < keys_->size()) {
+    const auto offered = offer_key();
+    if (!offered) return offered.error();
+    if (*offered) return true;
+  }
+  return false;
 }
-
-}  // namespace
-
-struct Authenticator::SignCallbacks {
-  /// libssh2 calls it when the server would take the key. Signs with the agent.
-  static int sign(LIBSSH2_SESSION*, unsigned char** signature, size_t* length,
-                  const unsigned char* data, size_t data_length, void** abstract) {
-    auto* self = static_cast<Authenticator*>(*abstract);
-    const std::string_view algorithm = signature_algorithm({data, data_length});
-    auto made = self->agent_->sign(self->key().blob, {data, data_length}, algorithm);
-    if (!made) {
-      self->sign_failure_ = made.error().message;
-      return -1;
-    }
-    Bytes rest = *made;
-    const auto name = take_string(rest);
-    if (!name || as_text(*name) != plain(algorithm)) return LIBSSH2_ERROR_ALGO_UNSUPPORTED;
-    // For keys in hardware libssh2 wants all that follows the name, else what is in the string
-    // there.
-    Bytes value = rest;
-    if (!algorithm.starts_with("sk-")) value = take_string(rest).value_or(Bytes());
-    *signature = static_cast<unsigned char*>(std::malloc(value.size() + 1));
-    if (*signature == nullptr) return LIBSSH2_ERROR_ALLOC;
-    std::copy(value.begin(), value.end(), *signature);
-    *length = value.size();
-    return 0;
-  }
-
-  /// Only notes that the server would take the key: the passphrase is asked for now, not before.
-  static int note(LIBSSH2_SESSION*, unsigned char**, size_t*, const unsigned char*, size_t,
-                  void** abstract) {
-    static_cast<Authenticator*>(*abstract)->taken_ = true;
-    return -1;
-  }
-};
 
 void Authenticator::collect_keys() {
   std::vector<AgentKey> agent_keys;
@@ -64,130 +39,146 @@ void Authenticator::collect_keys() {
       if (listed.error().code == ErrorCode::timed_out) tried_.push_back(listed.error().message);
     }
   }
-  keys_ = order_keys(std::move(agent_keys), options_.named_keys, options_.default_keys, tried_);
+  keys_ = order_keys(std::move(agent_keys), options_.keys, tried_);
 }
 
-Result<Authenticator::Step> Authenticator::begin_key() {
-  log::debug("offering {}", key().label);
-  sign_failure_.clear();
-  taken_ = false;
-  passphrase_ = Secret();
-  passphrase_tries_ = 0;
-  if (key().in_agent) {
-    set_state(State::agent_key);
-    return Step::go_on;
-  }
-  if (key_type(key().blob).starts_with("sk-")) {
-    return next_key(" (a key in hardware: add it to ssh-agent)");
-  }
-  const bool ask_server_first = key().file->encrypted && !key().blob.empty() &&
-                                !questions_.credentials().find(passphrase_name()).has_value();
-  if (!ask_server_first) return open_file_key();
-  set_state(State::probing);
-  return Step::go_on;
+/// Each refused key costs one of the server's MaxAuthTries: those of a kind that it does not name
+/// come last.
+void Authenticator::prefer_what_the_server_takes() {
+  const std::string server = AuthWire::signature_algorithms(session_);
+  if (server.empty()) return;
+  std::stable_partition(keys_->begin(), keys_->end(), [&](const CandidateKey& candidate) {
+    const auto algorithm = signature_algorithm(key_type(candidate.blob), server, {});
+    return candidate.blob.empty() || list_has(server, algorithm);
+  });
 }
 
-Result<Authenticator::Step> Authenticator::try_agent_key(LIBSSH2_SESSION* session) {
-  void* self = this;
-  const ByteVector& blob = key().blob;
-  const int result = libssh2_userauth_publickey(session, options_.user.c_str(), blob.data(),
-                                                blob.size(), &SignCallbacks::sign, &self);
-  if (!sign_failure_.empty()) return next_key(fmt::format(" ({})", sign_failure_));
-  return key_answered(session, result);
-}
-
-Result<Authenticator::Step> Authenticator::probe(LIBSSH2_SESSION* session) {
-  void* self = this;
-  const ByteVector& blob = key().blob;
-  const int result = libssh2_userauth_publickey(session, options_.user.c_str(), blob.data(),
-                                                blob.size(), &SignCallbacks::note, &self);
-  if (taken_) return open_file_key();
-  return key_answered(session, result);
-}
-
-/// Finds the passphrase, if one is needed, and goes on to offer the key.
-Result<Authenticator::Step> Authenticator::open_file_key() {
-  const KeyFile& file = *key().file;
-  remembered_used_ = false;
-  if (file.encrypted) {
-    auto remembered = questions_.credentials().find(passphrase_name());
-    if (remembered) {
-      passphrase_ = std::move(*remembered);
-      remembered_used_ = true;
-    } else {
-      if (!questions_.anybody()) return next_key(" (nobody to ask for its passphrase)");
-      auto answer =
-          questions_.ask(fmt::format("Passphrase for key '{}': ", display_path(file.path)), false);
-      if (!answer && answer.error().code == ErrorCode::cancelled) return answer.error();
-      if (!answer) return next_key(" (nobody to ask for its passphrase)");
-      if (answer->size() == 0) return next_key(" (no passphrase given)");
-      passphrase_ = std::move(*answer);
+/// False: this key cannot be offered; the next is in hand.
+Result<bool> Authenticator::offer_key() {
+  if (key().blob.empty()) {
+    if (auto found = find_public_key(); !found) {
+      if (found.error().code == ErrorCode::cancelled) return found.error();
+      leave_key(fmt::format(" ({})", found.error().message));
+      return false;
     }
-    if (!file.may_open_with(passphrase_)) return wrong_passphrase();
   }
-  set_state(State::file_key);
-  return Step::go_on;
+  const std::string_view type = key_type(key().blob);
+  algorithm_ =
+      signature_algorithm(type, AuthWire::signature_algorithms(session_), options_.key_algorithms);
+  if (algorithm_.empty()) {
+    leave_key(options_.key_algorithms.empty() ? " (the server takes RSA keys only with SHA-1)"
+                                              : " (its algorithm is not among those allowed)");
+    return false;
+  }
+  if (key().agent_blob.empty() && type.starts_with("sk-")) {
+    leave_key(" (a key in hardware: add it to ssh-agent with ssh-add)");
+    return false;
+  }
+  log::debug("offering {} with {}", key().label, algorithm_);
+  wire_.queue(key_query(options_.user, request_algorithm(type, algorithm_), key().blob));
+  set_state(State::key_query);
+  return true;
 }
 
-Result<Authenticator::Step> Authenticator::wrong_passphrase() {
-  passphrase_ = Secret();
-  if (remembered_used_) {
-    questions_.credentials().forget(passphrase_name());
-  } else if (++passphrase_tries_ == kMaxTries) {
-    return next_key(" (wrong passphrase)");
-  } else {
-    questions_.show("That is not the passphrase; please try again.\n");
+/// The server would take the key: now, not before, is a passphrase asked for.
+Result<void> Authenticator::sign_key() {
+  size_t length = 0;
+  const unsigned char* id = tunproxy_ssh2_session_id(session_, &length);
+  const std::string name = request_algorithm(key_type(key().blob), algorithm_);
+  ByteVector request = key_request(options_.user, name, key().blob);
+  ByteVector data;
+  append_string(data, {id, length});
+  append(data, request);
+  const auto made = signature(data);
+  if (!made) {
+    if (made.error().code == ErrorCode::cancelled) return made.error();
+    leave_key(fmt::format(" ({})", made.error().message));
+    set_state(State::choosing);
+    return {};
   }
-  return open_file_key();
+  append_string(request, *made);
+  wire_.queue(std::move(request));
+  set_state(State::key_request);
+  return {};
 }
 
-Result<Authenticator::Step> Authenticator::try_file_key(LIBSSH2_SESSION* session) {
+Result<ByteVector> Authenticator::signature(Bytes data) {
+  return key().agent_blob.empty() ? file_signature(data) : agent_signature(data);
+}
+
+Result<ByteVector> Authenticator::agent_signature(Bytes data) {
+  if (key_type(key().agent_blob).starts_with("sk-")) {
+    questions_.show(fmt::format("Confirm user presence for {}\n", key().label));
+  }
+  auto made = agent_->sign(key().agent_blob, data, algorithm_);
+  if (!made) return made.error();
+  Bytes rest = *made;
+  const auto name = take_string(rest);
+  if (!name || as_text(*name) != algorithm_) {
+    return Error{ErrorCode::not_allowed, fmt::format("the agent cannot sign with {}", algorithm_)};
+  }
+  return made;
+}
+
+Result<ByteVector> Authenticator::file_signature(Bytes data) {
   const KeyFile& file = *key().file;
-  // Never a null passphrase: OpenSSL would ask on the terminal.
-  const int result = libssh2_userauth_publickey_frommemory(
-      session, options_.user.data(), options_.user.size(), nullptr, 0, file.content.c_str(),
-      file.content.size(), passphrase_.c_str());
-  switch (result) {
-    case LIBSSH2_ERROR_SOCKET_NONE:  // these come before anything is sent: the key does not open
-    case LIBSSH2_ERROR_FILE:
-    case LIBSSH2_ERROR_KEYFILE_AUTH_FAILED:
-    case LIBSSH2_ERROR_DECRYPT:
-    case LIBSSH2_ERROR_PROTO:
-      if (file.encrypted) return wrong_passphrase();
-      return next_key(" (of a kind that is not supported)");
-    default:
-      break;
-  }
-  if (file.encrypted) questions_.credentials().remember(passphrase_name(), passphrase_);
-  return key_answered(session, result);
+  return with_passphrase<ByteVector>(file, [&](const Secret& passphrase) {
+    return sign(session_, file, passphrase, algorithm_, data);
+  });
 }
 
-Result<Authenticator::Step> Authenticator::key_answered(LIBSSH2_SESSION* session, int result) {
-  if (result == LIBSSH2_ERROR_EAGAIN) return Step::wait;
-  if (result == 0) {
-    log::debug("authenticated with {}", key().label);
-    return Step::authenticated;
-  }
-  if (lost(session, result)) {
-    tried_.push_back(key().label);
-    return connection_lost(session);
-  }
-  ++refusals_;
-  if (result != LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED) return next_key("");
-  // The server wanted this key and then said no: half a success, if the methods differ now.
-  std::string label = key().label;
-  ++next_key_;
-  passphrase_ = Secret();
-  ask_methods_again(session, std::move(label));
-  return Step::go_on;
+/// A PEM file without a .pub beside it says what key it is only when it is open.
+Result<void> Authenticator::find_public_key() {
+  const KeyFile& file = *key().file;
+  auto blob = with_passphrase<ByteVector>(
+      file, [&](const Secret& passphrase) { return public_key(session_, file, passphrase); });
+  if (!blob) return blob.error();
+  key().blob = std::move(*blob);
+  return {};
 }
 
-Result<Authenticator::Step> Authenticator::next_key(std::string_view remark) {
+/// Opens the key with the passphrase that is known, else asks for it, until it is the right one.
+template <typename T, typename Use>
+Result<T> Authenticator::with_passphrase(const KeyFile& file, Use use) {
+  if (!file.encrypted) return use(Secret());
+  const std::string name = "passphrase " + file.path;
+  if (const auto known = known_passphrase(file)) {
+    if (file.may_open_with(*known)) {
+      if (auto done = use(*known)) return done;
+    }
+    questions_.credentials().forget(name);
+    if (file.known_passphrase) return Error{ErrorCode::not_allowed, "the passphrase given is wrong"};
+  }
+  for (int tries = 0; tries < kMaxPassphrases; ++tries) {
+    if (tries > 0) questions_.show("That is not the passphrase; please try again.\n");
+    auto given =
+        questions_.ask(fmt::format("Passphrase for key '{}': ", display_path(file.path)), false);
+    if (!given && given.error().code == ErrorCode::cancelled) return given.error();
+    if (!given) return Error{ErrorCode::not_allowed, "nobody to ask for its passphrase"};
+    if (given->size() == 0) return Error{ErrorCode::not_allowed, "no passphrase given"};
+    if (!file.may_open_with(*given)) continue;
+    if (auto done = use(*given)) {
+      questions_.credentials().remember(name, *given);
+      return done;
+    }
+  }
+  return Error{ErrorCode::not_allowed, "wrong passphrase"};
+}
+
+std::optional<Secret> Authenticator::known_passphrase(const KeyFile& file) {
+  if (file.known_passphrase) return file.known_passphrase;
+  return questions_.credentials().find("passphrase " + file.path);
+}
+
+void Authenticator::leave_key(std::string_view remark) {
   tried_.push_back(key().label + std::string(remark));
   ++next_key_;
-  passphrase_ = Secret();
-  set_state(State::choosing);
-  return Step::go_on;
+}
+
+/// After one step of several the keys that were refused may do for the next.
+void Authenticator::on_key_taken() {
+  keys_->erase(keys_->begin() + static_cast<std::ptrdiff_t>(next_key_ - 1));
+  next_key_ = 0;
 }
 
 }  // namespace tunproxy::ssh

@@ -2,7 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
+#include <utility>
+
 #include "core/base/log.h"
+#include "core/ssh/certificate.h"
 #include "core/ssh/fingerprint.h"
 #include "core/ssh/known_hosts.h"
 
@@ -19,16 +23,33 @@ std::string file_for_new_keys(const HostKeyCheck& check) {
   return check.user_files.empty() ? std::string() : check.user_files.front();
 }
 
-Error refuse_revoked(const HostKeyCheck& check, const HostKey& key, const KnownHost& line) {
-  return refusal(fmt::format("the host key of {} ({}) is marked as revoked at {}: do not connect",
-                             check.host, describe_key(key.blob), line.where()));
+HostName host_name(const HostKeyCheck& check) {
+  return {check.host, check.port, check.alias};
 }
 
-Error refuse_changed(const HostKeyCheck& check, const HostKey& key, const KnownHost& line) {
-  const std::string offered = describe_key(key.blob);
+uint64_t now() {
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(
+                                   std::chrono::system_clock::now().time_since_epoch())
+                                   .count());
+}
+
+/// What the server showed, and what is known of it.
+struct Showing {
+  ByteVector key;  ///< the plain one
+  /// Why no authority vouches for it though one is known for the host, or it has a certificate.
+  std::string problem;
+};
+
+Error refuse_revoked(const HostKeyCheck& check, Bytes key, const KnownHost& line) {
+  return refusal(fmt::format("the host key of {} ({}) is marked as revoked at {}: do not connect",
+                             check.host, describe_key(key), line.where()));
+}
+
+Error refuse_changed(const HostKeyCheck& check, const Showing& showing, const KnownHost& line) {
+  const std::string offered = describe_key(showing.key);
   const std::string known = describe_key(line.blob);
-  const std::string remedy = fmt::format("ssh-keygen -f '{}' -R '{}'", line.file,
-                                         known_hosts_name(check.host, check.port));
+  const std::string remedy =
+      fmt::format("ssh-keygen -f '{}' -R '{}'", line.file, host_name(check).name);
   if (check.prompter != nullptr) {
     check.prompter->show(
         fmt::format("*** WARNING: THE HOST KEY OF {} HAS CHANGED ***\n"
@@ -51,43 +72,42 @@ Error refuse_changed(const HostKeyCheck& check, const HostKey& key, const KnownH
                   check.host, offered, known, line.where(), remedy));
 }
 
-Error refuse_unknown(const HostKeyCheck& check, const HostKey& key, bool only_certificates) {
-  if (only_certificates) {
-    return refusal(
-        fmt::format("the host key of {} ({}) is not known: only a certificate authority is, and "
-                    "host certificates "
-                    "are not supported; add the key itself to {}",
-                    check.host, describe_key(key.blob), display_path(file_for_new_keys(check))));
+Error refuse_unknown(const HostKeyCheck& check, const Showing& showing) {
+  if (!showing.problem.empty()) {
+    return refusal(fmt::format(
+        "the host key of {} ({}) is not trusted: {}; have the server's certificate renewed, or add "
+        "the key itself to {}",
+        check.host, describe_key(showing.key), showing.problem,
+        display_path(file_for_new_keys(check))));
   }
   return refusal(
       fmt::format("the host key of {} ({}) is not known; compare the fingerprint and add it by "
                   "connecting once from "
                   "a terminal, or with --host-key-policy accept-new",
-                  check.host, describe_key(key.blob)));
+                  check.host, describe_key(showing.key)));
 }
 
-Result<void> remember(const HostKeyCheck& check, const HostKey& key) {
+Result<void> remember(const HostKeyCheck& check, Bytes key) {
   const std::string file = file_for_new_keys(check);
   if (file.empty()) return {};
-  const std::string name = known_hosts_name(check.host, check.port);
-  if (auto added = add_known_host(file, name, key.blob); !added) {
+  const std::string name = host_name(check).name;
+  if (auto added = add_known_host(file, name, key, check.hash); !added) {
     log::warn("the host key of {} is accepted but could not be remembered: {}", name,
               added.error().message);
     return {};
   }
-  log::info("added {} ({}) to {}", name, describe_key(key.blob), display_path(file));
+  log::info("added {} ({}) to {}", name, describe_key(key), display_path(file));
   return {};
 }
 
-std::string introduce(const HostKeyCheck& check, const HostKey& key, const KnownHosts& known,
-                      bool only_certificates) {
+std::string introduce(const HostKeyCheck& check, const Showing& showing, const KnownHosts& known) {
   std::string text = fmt::format(
       "The host {} is not known yet, so it could be anyone.\n{} key fingerprint is {}.\n",
-      known_hosts_name(check.host, check.port), display_type(key.type), fingerprint(key.blob));
-  if (only_certificates) {
-    text += "A certificate authority is known for it, but host certificates are not supported.\n";
+      host_name(check).name, display_type(key_type(showing.key)), fingerprint(showing.key));
+  if (!showing.problem.empty()) {
+    text += "No certificate authority vouches for it: " + showing.problem + ".\n";
   }
-  const auto names = known.other_names(key.blob);
+  const auto names = known.other_names(showing.key);
   text += names.empty() ? "This key is not known by any other name.\n"
                         : "This key is known by other names:\n";
   for (const std::string& name : names) text += "    " + name + "\n";
@@ -108,8 +128,7 @@ std::string trimmed(const std::string& text) {
 }
 
 /// "yes" or the very fingerprint is consent, "no" is not; anything else is asked again.
-Result<void> ask_about(const HostKeyCheck& check, const HostKey& key,
-                       const std::string& introduction) {
+Result<void> ask_about(const HostKeyCheck& check, Bytes key, const std::string& introduction) {
   check.prompter->show(introduction);
   std::string_view question =
       "Are you sure you want to continue connecting (yes/no/[fingerprint])? ";
@@ -117,15 +136,59 @@ Result<void> ask_about(const HostKeyCheck& check, const HostKey& key,
     const auto answer = ask_user(check, question);
     if (!answer) {
       return refusal(fmt::format("the host key of {} ({}) is not known and nobody confirmed it: {}",
-                                 check.host, describe_key(key.blob), answer.error().message));
+                                 check.host, describe_key(key), answer.error().message));
     }
     const std::string text = trimmed(*answer);
-    if (text == "yes" || text == fingerprint(key.blob)) return remember(check, key);
+    if (text == "yes" || text == fingerprint(key)) return remember(check, key);
     if (text == "no") break;
     question = "Please type 'yes', 'no' or the fingerprint: ";
   }
   return refusal(
-      fmt::format("the host key of {} ({}) was not confirmed", check.host, describe_key(key.blob)));
+      fmt::format("the host key of {} ({}) was not confirmed", check.host, describe_key(key)));
+}
+
+/// Does an authority of the host vouch for the certificate? An Error says why not.
+Result<void> check_certificate(const HostKeyCheck& check, const KnownHosts& known,
+                               const Certificate& certificate) {
+  const HostName host = host_name(check);
+  const KnownHost* line = known.find_authority(host, certificate.authority);
+  if (line == nullptr) {
+    return refusal(fmt::format("its certificate is signed by {}, which is no authority for it",
+                               describe_key(certificate.authority)));
+  }
+  if (auto good = check_host_certificate(certificate, host.bare, now()); !good) {
+    return refusal("its certificate does not hold: " + good.error().message);
+  }
+  log::debug("host certificate '{}' by {} ({}) holds, {}", certificate.id, describe_key(line->blob),
+             line->where(), describe_validity(certificate, now()));
+  return {};
+}
+
+/// The outcome for a plain key, or for one whose certificate does not help.
+Result<void> check_plain(const HostKeyCheck& check, const KnownHosts& known, Showing showing) {
+  const KnownHosts::Finding finding = known.look_up(host_name(check), showing.key);
+  switch (finding.verdict) {
+    case KnownHosts::Verdict::match:
+      log::debug("host key {} is known ({})", describe_key(showing.key), finding.line->where());
+      return {};
+    case KnownHosts::Verdict::revoked:
+      return refuse_revoked(check, showing.key, *finding.line);
+    case KnownHosts::Verdict::changed:
+      return refuse_changed(check, showing, *finding.line);
+    case KnownHosts::Verdict::unknown:
+      break;
+  }
+  if (finding.authority != nullptr && showing.problem.empty()) {
+    showing.problem =
+        fmt::format("it shows no certificate, though an authority is known for it ({})",
+                    finding.authority->where());
+  }
+  const bool is_new = finding.authority == nullptr;
+  if (check.policy == HostKeyPolicy::accept_new && is_new) return remember(check, showing.key);
+  if (check.policy == HostKeyPolicy::ask && check.prompter != nullptr) {
+    return ask_about(check, showing.key, introduce(check, showing, known));
+  }
+  return refuse_unknown(check, showing);
 }
 
 }  // namespace
@@ -142,23 +205,18 @@ Result<void> check_host_key(const HostKeyCheck& check, const HostKey& key) {
   std::vector<std::string> files = check.user_files;
   files.insert(files.end(), check.system_files.begin(), check.system_files.end());
   const KnownHosts known = KnownHosts::load(files);
-  const KnownHosts::Finding finding = known.look_up(check.host, check.port, key.blob);
-  switch (finding.verdict) {
-    case KnownHosts::Verdict::match:
-      log::debug("host key {} is known ({})", describe_key(key.blob), finding.line->where());
-      return {};
-    case KnownHosts::Verdict::revoked:
-      return refuse_revoked(check, key, *finding.line);
-    case KnownHosts::Verdict::changed:
-      return refuse_changed(check, key, *finding.line);
-    case KnownHosts::Verdict::unknown:
-      break;
+  if (!is_certificate(key_type(key.blob))) return check_plain(check, known, {key.blob, {}});
+
+  const auto certificate = parse_certificate(key.blob);
+  if (!certificate) return refusal(check.host + ": " + certificate.error().message);
+  for (const ByteVector* blob : {&certificate->key, &certificate->authority}) {
+    if (const KnownHost* line = known.find_revoked(host_name(check), *blob)) {
+      return refuse_revoked(check, *blob, *line);
+    }
   }
-  if (check.policy == HostKeyPolicy::accept_new) return remember(check, key);
-  if (check.policy == HostKeyPolicy::ask && check.prompter != nullptr) {
-    return ask_about(check, key, introduce(check, key, known, finding.only_certificates));
-  }
-  return refuse_unknown(check, key, finding.only_certificates);
+  const auto vouched = check_certificate(check, known, *certificate);
+  if (vouched) return {};
+  return check_plain(check, known, {certificate->key, vouched.error().message});
 }
 
 }  // namespace tunproxy::ssh

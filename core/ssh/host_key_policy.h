@@ -24,15 +24,20 @@ Result<HostKeyPolicy> parse_host_key_policy(std::string_view name);
 struct HostKeyCheck {
   std::string host;
   uint16_t port = 22;
+  std::string alias;                      ///< stands for host and port, if not empty
   std::vector<std::string> user_files;    ///< a new key goes into the first
   std::vector<std::string> system_files;  ///< only read
+  bool hash = false;                      ///< new names, also if the file has none that are
   HostKeyPolicy policy = HostKeyPolicy::strict;
   Prompter* prompter = nullptr;         ///< may be null: nobody to ask, so that `ask` means strict
   std::atomic<bool>* asking = nullptr;  ///< true while the user is asked; may be null
 };
 
-/// Every refusal is an Error host_key_refused of one line with fingerprints, place and remedy; a
-/// changed key is also shown at length to the user. Blocks while the user is asked.
+/// A certificate is good if a @cert-authority line for the host has the key that signed it, and it
+/// is valid for the host now; else the key in it counts as a plain one. Where an authority is
+/// known, accept_new takes no plain key. Every refusal is an Error host_key_refused of one line
+/// with fingerprints, place and remedy; a changed key is also shown at length to the user. Blocks
+/// while the user is asked.
 Result<void> check_host_key(const HostKeyCheck& check, const HostKey& key);
 
 }  // namespace tunproxy::ssh

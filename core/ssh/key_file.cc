@@ -14,7 +14,9 @@
 #include <cerrno>
 #include <cstring>
 
+#include "core/base/log.h"
 #include "core/base/unique_fd.h"
+#include "core/ssh/certificate.h"
 #include "core/ssh/fingerprint.h"
 
 namespace tunproxy::ssh {
@@ -114,13 +116,55 @@ bool recognise_pem(KeyFile& key) {
 }  // namespace
 
 ByteVector parse_public_key(std::string_view line) {
-  const size_t space = line.find(' ');
+  const size_t space = line.find_first_of(" \t");
   if (space == line.npos) return {};
   const std::string_view rest = line.substr(space + 1);
   auto blob = base64_decode(rest.substr(0, rest.find_first_of(" \r\n")));
   if (!blob || key_type(*blob) != line.substr(0, space)) return {};
   return std::move(*blob);
 }
+
+Result<ByteVector> read_certificate(const std::string& path) {
+  auto content = read_file(path, false);
+  if (!content) return content.error();
+  ByteVector blob = parse_public_key(content->text());
+  if (!is_certificate(key_type(blob))) return unusable(path, "not a certificate");
+  if (auto certificate = parse_certificate(blob); !certificate) {
+    return unusable(path, certificate.error().message);
+  }
+  return blob;
+}
+
+namespace {
+
+Result<void> recognise(KeyFile& key) {
+  if (key.content.text().starts_with("PuTTY-User-Key-File")) {
+    return unusable(key.path, "PuTTY's format; convert it with: puttygen KEY -O private-openssh");
+  }
+  bool unsupported = false;
+  if (!recognise_openssh(key, unsupported) && !recognise_pem(key))
+    return unusable(key.path, "not a private key");
+  if (unsupported) {
+    return unusable(key.path,
+                    fmt::format("its encryption is not supported; change it with: ssh-keygen -p "
+                                "-f '{}'",
+                                key.path));
+  }
+  return {};
+}
+
+/// A certificate that is no good is none: the key itself may do.
+void find_certificate(KeyFile& key, const std::string& path) {
+  if (::access(path.c_str(), F_OK) != 0) return;
+  auto certificate = read_certificate(path);
+  if (certificate) {
+    key.certificate = std::move(*certificate);
+  } else {
+    log::warn("{}", certificate.error().message);
+  }
+}
+
+}  // namespace
 
 Result<KeyFile> KeyFile::read(const std::string& path) {
   const bool named_public = path.ends_with(".pub");
@@ -133,23 +177,32 @@ Result<KeyFile> KeyFile::read(const std::string& path) {
     key.format = Format::public_only;
     key.public_blob = parse_public_key(key.content.text());
     if (key.public_blob.empty()) return unusable(path, "not a public key");
+    find_certificate(key, path.substr(0, path.size() - 4) + "-cert.pub");
     return key;
   }
-  if (key.content.text().starts_with("PuTTY-User-Key-File")) {
-    return unusable(path, "PuTTY's format; convert it with: puttygen KEY -O private-openssh");
-  }
-  bool unsupported = false;
-  if (!recognise_openssh(key, unsupported) && !recognise_pem(key))
-    return unusable(path, "not a private key");
-  if (unsupported) {
-    return unusable(path,
-                    fmt::format("its encryption is not supported; change it with: ssh-keygen -p "
-                                "-f '{}'",
-                                path));
-  }
+  if (auto known = recognise(key); !known) return known.error();
   if (key.public_blob.empty()) {
     if (auto beside = read_file(path + ".pub", false)) {
       key.public_blob = parse_public_key(beside->text());
+    }
+  }
+  find_certificate(key, path + "-cert.pub");
+  return key;
+}
+
+Result<KeyFile> KeyFile::from_memory(std::string name, Secret content,
+                                     std::optional<Secret> passphrase,
+                                     std::string_view certificate) {
+  KeyFile key;
+  key.path = std::move(name);
+  key.content = std::move(content);
+  key.known_passphrase = std::move(passphrase);
+  if (key.content.size() > kMaxKeyFile) return unusable(key.path, "not a key (too big)");
+  if (auto known = recognise(key); !known) return known.error();
+  if (!certificate.empty()) {
+    key.certificate = parse_public_key(certificate);
+    if (!parse_certificate(key.certificate)) {
+      return unusable(key.path, "what is given as its certificate is none");
     }
   }
   return key;

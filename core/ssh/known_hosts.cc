@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "core/base/log.h"
+#include "core/ssh/certificate.h"
 #include "core/ssh/fingerprint.h"
 
 namespace tunproxy::ssh {
@@ -76,6 +77,10 @@ std::string known_hosts_name(std::string_view host, uint16_t port) {
   const std::string name = lower(host);
   return port == 22 ? name : "[" + name + "]:" + std::to_string(port);
 }
+
+HostName::HostName(std::string_view host, uint16_t port, std::string_view alias)
+    : name(alias.empty() ? known_hosts_name(host, port) : lower(alias)),
+      bare(alias.empty() ? lower(host) : name) {}
 
 bool matches_patterns(std::string_view patterns, std::string_view name) {
   bool matched = false;
@@ -152,39 +157,62 @@ void KnownHosts::load_file(const std::string& file) {
 
 KnownHosts::Finding KnownHosts::look_up_name(std::string_view name, Bytes key) const {
   Finding finding;
-  bool certificates = false;
   for (const KnownHost& line : lines_) {
     if (!line.matches(name)) continue;
     const bool same = same_key(line, key);
     switch (line.marker) {
       case KnownHost::Marker::revoked:
-        if (same) return {Verdict::revoked, &line, false};
+        if (same) return {Verdict::revoked, &line, nullptr};
         break;
       case KnownHost::Marker::cert_authority:
-        certificates = true;
+        finding.authority = &line;
         break;
       case KnownHost::Marker::none:
         if (finding.verdict == Verdict::match) break;
         if (same) {
-          finding = {Verdict::match, &line, false};
+          finding.verdict = Verdict::match;
+          finding.line = &line;
         } else if (finding.line == nullptr ||
                    (finding.line->type != key_type(key) && line.type == key_type(key))) {
-          finding = {Verdict::changed, &line, false};
+          finding.verdict = Verdict::changed;
+          finding.line = &line;
         }
         break;
     }
   }
-  finding.only_certificates = certificates && finding.verdict == Verdict::unknown;
   return finding;
 }
 
-KnownHosts::Finding KnownHosts::look_up(std::string_view host, uint16_t port, Bytes key) const {
-  const Finding finding = look_up_name(known_hosts_name(host, port), key);
-  if (port == 22 || finding.verdict == Verdict::revoked) return finding;
-  const Finding without_port = look_up_name(known_hosts_name(host, 22), key);
-  if (without_port.verdict == Verdict::revoked) return without_port;
-  const bool helps = finding.verdict == Verdict::unknown && without_port.verdict == Verdict::match;
-  return helps ? without_port : finding;
+KnownHosts::Finding KnownHosts::look_up(const HostName& host, Bytes key) const {
+  const Finding finding = look_up_name(host.name, key);
+  if (host.name == host.bare || finding.verdict == Verdict::revoked) return finding;
+  const Finding bare = look_up_name(host.bare, key);
+  if (bare.verdict == Verdict::revoked) return bare;
+  const bool helps = finding.verdict == Verdict::unknown && bare.verdict == Verdict::match;
+  Finding result = helps ? bare : finding;
+  result.authority = finding.authority != nullptr ? finding.authority : bare.authority;
+  return result;
+}
+
+template <typename Predicate>
+const KnownHost* KnownHosts::find(const HostName& host, Predicate matches) const {
+  const auto found = std::find_if(lines_.begin(), lines_.end(), [&](const KnownHost& line) {
+    return matches(line) && (line.matches(host.name) || line.matches(host.bare));
+  });
+  return found == lines_.end() ? nullptr : &*found;
+}
+
+const KnownHost* KnownHosts::find_authority(const HostName& host, Bytes key) const {
+  if (find_revoked(host, key) != nullptr) return nullptr;
+  return find(host, [&](const KnownHost& line) {
+    return line.marker == KnownHost::Marker::cert_authority && same_key(line, key);
+  });
+}
+
+const KnownHost* KnownHosts::find_revoked(const HostName& host, Bytes key) const {
+  return find(host, [&](const KnownHost& line) {
+    return line.marker == KnownHost::Marker::revoked && same_key(line, key);
+  });
 }
 
 std::vector<std::string> KnownHosts::other_names(Bytes key) const {
@@ -197,32 +225,35 @@ std::vector<std::string> KnownHosts::other_names(Bytes key) const {
   return names;
 }
 
-std::string KnownHosts::host_key_algorithms(std::string_view host, uint16_t port) const {
-  struct Algorithm {
-    std::string_view name;
-    std::string_view type;
-  };
-  static constexpr Algorithm kAlgorithms[] = {
-      {"ssh-ed25519", "ssh-ed25519"},
-      {"ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256"},
-      {"ecdsa-sha2-nistp384", "ecdsa-sha2-nistp384"},
-      {"ecdsa-sha2-nistp521", "ecdsa-sha2-nistp521"},
-      {"rsa-sha2-512", "ssh-rsa"},
-      {"rsa-sha2-256", "ssh-rsa"},
-  };
-  const std::string name = known_hosts_name(host, port);
-  const std::string without_port = known_hosts_name(host, 22);
+std::string KnownHosts::host_key_algorithms(const HostName& host,
+                                            const std::vector<std::string>& allowed) const {
+  static const std::vector<std::string> kAlgorithms = {"ssh-ed25519",         "ecdsa-sha2-nistp256",
+                                                       "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
+                                                       "rsa-sha2-512",        "rsa-sha2-256"};
+  const bool authority = find(
+      host, [](const KnownHost& line) { return line.marker == KnownHost::Marker::cert_authority; });
+  std::string certificates;
   std::string known;
   std::string others;
-  for (const Algorithm& algorithm : kAlgorithms) {
-    const bool is_known = std::any_of(lines_.begin(), lines_.end(), [&](const KnownHost& line) {
-      return line.marker == KnownHost::Marker::none && line.type == algorithm.type &&
-             (line.matches(name) || line.matches(without_port));
+  const auto add = [&](std::string_view plain) {
+    const bool is_known = find(host, [&](const KnownHost& line) {
+      return line.marker == KnownHost::Marker::none &&
+             line.type == (plain.starts_with("rsa-") ? "ssh-rsa" : plain);
     });
-    (is_known ? known : others).append(algorithm.name).append(",");
+    (is_known ? known : others).append(plain).append(",");
+  };
+  std::vector<std::string> ours = kAlgorithms;
+  for (const std::string& name : kAlgorithms) ours.push_back(name + "-cert-v01@openssh.com");
+  for (const std::string& name : allowed.empty() ? ours : allowed) {
+    if (std::find(ours.begin(), ours.end(), name) == ours.end()) continue;
+    if (!is_certificate(name)) {
+      add(name);
+    } else if (authority) {
+      certificates.append(name).append(",");
+    }
   }
-  std::string all = known + others;
-  all.pop_back();
+  std::string all = certificates + known + others;
+  if (!all.empty()) all.pop_back();
   return all;
 }
 

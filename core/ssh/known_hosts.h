@@ -32,6 +32,16 @@ struct KnownHost {
 
 /// "host" for port 22, "[host]:port" otherwise; lower-case.
 std::string known_hosts_name(std::string_view host, uint16_t port);
+
+/// The names under which a server is looked up.
+struct HostName {
+  std::string name;  ///< of known_hosts_name(), or the alias
+  std::string bare;  ///< without the port: for certificates, and when `name` is not known
+
+  /// `alias` stands for host and port, if not empty.
+  HostName(std::string_view host, uint16_t port, std::string_view alias = {});
+};
+
 /// The key of a line; an Error says why it has none. `line` holds neither comment nor white space
 /// alone.
 Result<KnownHost> parse_known_host(std::string_view line);
@@ -47,7 +57,8 @@ class KnownHosts {
     /// match, revoked: the line of the key. changed: a line with another key, of the same type if
     /// there is one. Valid as long as the KnownHosts.
     const KnownHost* line = nullptr;
-    bool only_certificates = false;  ///< unknown, but a @cert-authority line covers the host
+    /// A @cert-authority line that covers the host, if any. Valid as long as the KnownHosts.
+    const KnownHost* authority = nullptr;
   };
 
   /// Files that do not exist count as empty; lines that make no sense are skipped (seen at debug).
@@ -57,27 +68,37 @@ class KnownHosts {
   /// exactly it; it is changed if lines have only others, of whatever type. A key that is not known
   /// for
   /// "[host]:port" may be known for the host itself.
-  Finding look_up(std::string_view host, uint16_t port, Bytes key) const;
+  Finding look_up(const HostName& host, Bytes key) const;
+  /// The @cert-authority line that makes `key` an authority for the host, or null. What is revoked
+  /// for the host is none.
+  const KnownHost* find_authority(const HostName& host, Bytes key) const;
+  /// The @revoked line for the key and host, or null.
+  const KnownHost* find_revoked(const HostName& host, Bytes key) const;
   /// The same for one name of known_hosts_name().
   Finding look_up_name(std::string_view name, Bytes key) const;
   /// Other names, or "hashed name", under which the key is known, each with its file and line.
   std::vector<std::string> other_names(Bytes key) const;
 
-  /// LIBSSH2_METHOD_HOSTKEY: the types that are known for the host first. Neither certificates nor
-  /// SHA-1 signatures.
-  std::string host_key_algorithms(std::string_view host, uint16_t port) const;
+  /// LIBSSH2_METHOD_HOSTKEY: certificates first where an authority is known for the host (else not
+  /// at all), then the types that are known for it, then the others; no SHA-1 signatures. If
+  /// `allowed` is not empty, of these only, and otherwise in their order.
+  std::string host_key_algorithms(const HostName& host,
+                                  const std::vector<std::string>& allowed) const;
 
   const std::vector<KnownHost>& lines() const { return lines_; }
 
  private:
   void load_file(const std::string& file);
+  template <typename Predicate>
+  const KnownHost* find(const HostName& host, Predicate matches) const;
 
   std::vector<KnownHost> lines_;
 };
 
-/// Appends a line for the key to `file`: in one step (a temporary file takes its place), with a
-/// hashed name if the file has hashed names. Makes the file (0600) and its directory (0700) if need
-/// be.
-Result<void> add_known_host(const std::string& file, std::string_view name, Bytes key);
+/// Appends a line for the key to `file`, unless it is there: in one write at the file's end, so
+/// that several processes lose nothing of each other's, and on the disk when this returns. With a
+/// hashed name if `hash`, or if the file has hashed names. Makes the file (0600) and its directory
+/// (0700) if need be.
+Result<void> add_known_host(const std::string& file, std::string_view name, Bytes key, bool hash);
 
 }  // namespace tunproxy::ssh

@@ -9,10 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdio>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 
 #include "core/base/unique_fd.h"
 #include "core/ssh/fingerprint.h"
@@ -21,6 +18,7 @@
 namespace tunproxy::ssh {
 namespace {
 
+constexpr int kReplacements = 5;
 constexpr size_t kSaltSize = 20;  // of SHA-1's output, as ssh-keygen makes them
 
 std::string hash_name(std::string_view name) {
@@ -33,64 +31,75 @@ std::string hash_name(std::string_view name) {
   return "|1|" + base64_encode(salt) + "|" + base64_encode({digest.data(), length});
 }
 
-std::string read_all(const std::string& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
+Error failed(std::string_view doing, const std::string& file) {
+  return error_from_errno(errno, std::string(doing) + " " + file);
 }
 
-Result<void> write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t n = ::write(fd, text.data(), text.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return error_from_errno(errno, "writing");
-    text.remove_prefix(static_cast<size_t>(n));
+bool same_file(int fd, const std::string& path) {
+  struct stat open_one {};
+  struct stat named {};
+  return ::fstat(fd, &open_one) == 0 && ::stat(path.c_str(), &named) == 0 &&
+         open_one.st_ino == named.st_ino && open_one.st_dev == named.st_dev;
+}
+
+/// Whose directory it is, theirs is a new file in it: root may act on behalf of a user.
+void keep_owner(int fd, const std::string& directory) {
+  struct stat status {};
+  if (::geteuid() != 0 || ::stat(directory.c_str(), &status) != 0) return;
+  if (::fchown(fd, status.st_uid, status.st_gid) != 0) return;
+}
+
+bool ends_in_a_line(int fd) {
+  struct stat status {};
+  char last = '\n';
+  if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size == 0) return true;
+  return ::pread(fd, &last, 1, status.st_size - 1) != 1 || last == '\n';
+}
+
+/// All in one write: the system appends it as a whole.
+Result<void> append_line(int fd, std::string line, const std::string& path) {
+  if (!ends_in_a_line(fd)) line.insert(0, 1, '\n');
+  ssize_t n = 0;
+  while ((n = ::write(fd, line.data(), line.size())) < 0 && errno == EINTR) continue;
+  if (n < 0) return failed("writing", path);
+  if (static_cast<size_t>(n) < line.size()) {
+    return Error{ErrorCode::general, "writing " + path + ": the disk is full"};
   }
-  if (::fsync(fd) != 0) return error_from_errno(errno, "writing");
+  // What is not a file cannot be synchronised.
+  if (::fsync(fd) != 0 && errno != EINVAL && errno != EROFS) return failed("writing", path);
   return {};
 }
 
-/// Whose file it was, it stays: root may act on behalf of a user.
-void keep_owner(int fd, const std::string& file, const std::string& directory) {
-  struct stat status {};
-  if (::stat(file.c_str(), &status) != 0 && ::stat(directory.c_str(), &status) != 0) return;
-  if (::geteuid() == 0 && ::fchown(fd, status.st_uid, status.st_gid) != 0) return;
-}
-
-Result<void> replace(const std::string& file, std::string_view content) {
-  const std::string directory = std::filesystem::path(file).parent_path().string();
-  std::string temporary = file + ".XXXXXX";
-  UniqueFd fd(::mkstemp(temporary.data()));  // mode 0600
-  if (!fd) return error_from_errno(errno, "making a file beside " + file);
-  keep_owner(fd.get(), file, directory);
-  Result<void> done = write_all(fd.get(), content);
-  if (done && std::rename(temporary.c_str(), file.c_str()) != 0) {
-    done = error_from_errno(errno, "replacing " + file);
-  }
-  if (!done) ::unlink(temporary.c_str());
-  return done;
+UniqueFd open_to_append(const std::string& path, const std::string& directory) {
+  constexpr int kFlags = O_RDWR | O_APPEND | O_CLOEXEC | O_NOCTTY;
+  UniqueFd fd(::open(path.c_str(), kFlags));
+  if (fd || errno != ENOENT) return fd;
+  fd.reset(::open(path.c_str(), kFlags | O_CREAT, 0600));
+  if (fd) keep_owner(fd.get(), directory);
+  return fd;
 }
 
 }  // namespace
 
-Result<void> add_known_host(const std::string& file, std::string_view name, Bytes key) {
-  std::error_code ignored;
-  const std::filesystem::path real = std::filesystem::weakly_canonical(file, ignored);
-  const std::string path = real.empty() ? file : real.string();
-  const std::string directory = std::filesystem::path(path).parent_path().string();
+Result<void> add_known_host(const std::string& file, std::string_view name, Bytes key, bool hash) {
+  const std::string directory = std::filesystem::path(file).parent_path().string();
   if (!directory.empty() && ::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
-    return error_from_errno(errno, "making the directory " + directory);
+    return failed("making the directory", directory);
   }
-  if (::access(path.c_str(), F_OK) == 0 && ::access(path.c_str(), R_OK) != 0) {
-    return error_from_errno(errno, "reading " + path);
+  // Someone may put another file in its place (ssh-keygen -R): then that one lacks the line.
+  for (int tries = 0; tries < kReplacements; ++tries) {
+    const UniqueFd fd = open_to_append(file, directory);
+    if (!fd) return failed("opening", file);
+    const KnownHosts known = KnownHosts::load({file});
+    if (known.look_up_name(name, key).verdict == KnownHosts::Verdict::match) return {};
+    const bool hashed = hash || std::any_of(known.lines().begin(), known.lines().end(),
+                                            [](const KnownHost& line) { return line.hashed(); });
+    const std::string line = (hashed ? hash_name(name) : std::string(name)) + " " +
+                             std::string(key_type(key)) + " " + base64_encode(key) + "\n";
+    if (auto added = append_line(fd.get(), line, file); !added) return added;
+    if (same_file(fd.get(), file)) return {};
   }
-  std::string content = read_all(path);
-  const KnownHosts known = KnownHosts::load({path});
-  const bool hashed = std::any_of(known.lines().begin(), known.lines().end(),
-                                  [](const KnownHost& line) { return line.hashed(); });
-  if (!content.empty() && content.back() != '\n') content += '\n';
-  content += (hashed ? hash_name(name) : std::string(name)) + " " + std::string(key_type(key)) +
-             " " + base64_encode(key) + "\n";
-  return replace(path, content);
+  return Error{ErrorCode::general, file + " is replaced again and again"};
 }
 
 }  // namespace tunproxy::ssh

@@ -29,7 +29,7 @@ class HostKeyPolicyTest : public ::testing::Test {
 
   void know(const std::string& text) { write_file(file_, text); }
   bool remembered() {
-    return KnownHosts::load({file_}).look_up("server.example", 22, key_.blob).verdict ==
+    return KnownHosts::load({file_}).look_up({"server.example", 22}, key_.blob).verdict ==
            KnownHosts::Verdict::match;
   }
   std::string refusal() {
@@ -138,10 +138,17 @@ TEST_F(HostKeyPolicyTest, ARevokedKeyIsRefused) {
   EXPECT_THAT(refusal(), HasSubstr("revoked at " + file_ + ":2"));
 }
 
-TEST_F(HostKeyPolicyTest, CertificatesAreSaidToBeUnsupported) {
+TEST_F(HostKeyPolicyTest, WhereAnAuthorityIsKnownAPlainKeyIsNotTakenAsNew) {
   know("@cert-authority *.example " + other_);
-  check_.policy = HostKeyPolicy::strict;
-  EXPECT_THAT(refusal(), HasSubstr("certificates are not supported"));
+  for (const auto policy : {HostKeyPolicy::strict, HostKeyPolicy::accept_new}) {
+    check_.policy = policy;
+    EXPECT_THAT(refusal(), HasSubstr("it shows no certificate, though an authority is known for it "
+                                     "(" + file_ + ":1)"));
+  }
+  check_.policy = HostKeyPolicy::ask;
+  user_.answers = {"yes"};
+  EXPECT_EQ(refusal(), "trusted");
+  EXPECT_THAT(user_.shown, HasSubstr("it shows no certificate"));
 }
 
 TEST_F(HostKeyPolicyTest, OtherNamesOfTheKeyAreShown) {

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
-#include "core/ssh/agent.h"
 #include "core/ssh/fingerprint.h"
 #include "tests/unit/ssh_login/shell.h"
 
@@ -111,20 +110,6 @@ TEST(CredentialsTest, RememberAndForget) {
   EXPECT_EQ(credentials.find("a")->text(), "two");
   credentials.forget("a");
   EXPECT_FALSE(credentials.find("a"));
-}
-
-TEST(SignatureAlgorithm, IsReadFromTheDataToSign) {
-  ByteVector data;
-  append_string(data, as_bytes("session"));
-  data.push_back(50);
-  for (const char* text : {"user", "ssh-connection", "publickey"})
-    append_string(data, as_bytes(text));
-  data.push_back(1);
-  append_string(data, as_bytes("rsa-sha2-512"));
-  EXPECT_EQ(signature_algorithm(data), "rsa-sha2-512");
-  for (size_t n = 0; n < data.size(); ++n) {
-    EXPECT_EQ(signature_algorithm(Bytes(data).first(n)), "") << n;
-  }
 }
 
 }  // namespace

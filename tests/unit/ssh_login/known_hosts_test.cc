@@ -86,42 +86,43 @@ TEST(KnownHostsNames, PortsInBrackets) {
 TEST_F(KnownHostsTest, Verdicts) {
   const KnownHosts known =
       load("a " + key_text(1) + " comment here\n\n# remark\n  b\t" + key_text(2));
-  EXPECT_EQ(known.look_up("a", 22, key_blob(1)).verdict, Verdict::match);
-  EXPECT_EQ(known.look_up("A", 22, key_blob(1)).verdict, Verdict::match);
-  EXPECT_EQ(known.look_up("b", 22, key_blob(2)).verdict, Verdict::match);
-  EXPECT_EQ(known.look_up("c", 22, key_blob(1)).verdict, Verdict::unknown);
-  const auto changed = known.look_up("b", 22, key_blob(9));
+  EXPECT_EQ(known.look_up({"a", 22}, key_blob(1)).verdict, Verdict::match);
+  EXPECT_EQ(known.look_up({"A", 22}, key_blob(1)).verdict, Verdict::match);
+  EXPECT_EQ(known.look_up({"b", 22}, key_blob(2)).verdict, Verdict::match);
+  EXPECT_EQ(known.look_up({"c", 22}, key_blob(1)).verdict, Verdict::unknown);
+  const auto changed = known.look_up({"b", 22}, key_blob(9));
   EXPECT_EQ(changed.verdict, Verdict::changed);
   EXPECT_EQ(changed.line->where(), file_ + ":4");
 }
 
 TEST_F(KnownHostsTest, AnotherTypeAloneIsAChange) {
   const KnownHosts known = load("a " + key_text(1, "ssh-rsa") + "\na " + key_text(2) + "\n");
-  EXPECT_EQ(known.look_up("a", 22, key_blob(3)).line->line, 2U);
-  EXPECT_EQ(known.look_up("a", 22, key_blob(3, "ecdsa-sha2-nistp256")).verdict, Verdict::changed);
+  EXPECT_EQ(known.look_up({"a", 22}, key_blob(3)).line->line, 2U);
+  EXPECT_EQ(known.look_up({"a", 22}, key_blob(3, "ecdsa-sha2-nistp256")).verdict, Verdict::changed);
 }
 
 TEST_F(KnownHostsTest, OneOfSeveralKeysSuffices) {
   const KnownHosts known = load("a " + key_text(1) + "\na " + key_text(2) + "\n");
-  EXPECT_EQ(known.look_up("a", 22, key_blob(1)).verdict, Verdict::match);
-  EXPECT_EQ(known.look_up("a", 22, key_blob(2)).verdict, Verdict::match);
+  EXPECT_EQ(known.look_up({"a", 22}, key_blob(1)).verdict, Verdict::match);
+  EXPECT_EQ(known.look_up({"a", 22}, key_blob(2)).verdict, Verdict::match);
 }
 
 TEST_F(KnownHostsTest, RevokedOutweighsAMatch) {
   const KnownHosts known = load("a " + key_text(1) + "\n@revoked * " + key_text(1) + "\n");
-  const auto finding = known.look_up("a", 22, key_blob(1));
+  const auto finding = known.look_up({"a", 22}, key_blob(1));
   EXPECT_EQ(finding.verdict, Verdict::revoked);
   EXPECT_EQ(finding.line->line, 2U);
-  EXPECT_EQ(known.look_up("a", 2222, key_blob(1)).verdict, Verdict::revoked);
-  EXPECT_EQ(known.look_up("a", 22, key_blob(2)).verdict, Verdict::changed);
+  EXPECT_EQ(known.look_up({"a", 2222}, key_blob(1)).verdict, Verdict::revoked);
+  EXPECT_EQ(known.look_up({"a", 22}, key_blob(2)).verdict, Verdict::changed);
 }
 
 TEST_F(KnownHostsTest, CertificateAuthorityDoesNotVouchForAPlainKey) {
   const KnownHosts known = load("@cert-authority *.example " + key_text(1) + "\n");
-  const auto finding = known.look_up("a.example", 22, key_blob(1));
+  const auto finding = known.look_up({"a.example", 22}, key_blob(1));
   EXPECT_EQ(finding.verdict, Verdict::unknown);
-  EXPECT_TRUE(finding.only_certificates);
-  EXPECT_FALSE(known.look_up("other", 22, key_blob(1)).only_certificates);
+  ASSERT_NE(finding.authority, nullptr);
+  EXPECT_EQ(finding.authority->line, 1U);
+  EXPECT_EQ(known.look_up({"other", 22}, key_blob(1)).authority, nullptr);
 }
 
 TEST_F(KnownHostsTest, BadLinesAreSkipped) {
@@ -129,17 +130,17 @@ TEST_F(KnownHostsTest, BadLinesAreSkipped) {
       load("a\na ssh-ed25519\na ssh-ed25519 !!!!\na ssh-rsa " + key_text(1).substr(12) +
            "\n@unknown a " + key_text(1) + "\n1024 35 1234567890\n|1|bad|hash " + key_text(1) +
            "\na ssh-ed25519 AAAA\n" + std::string(100000, 'x') + "\nb " + key_text(2) + "\r\n");
-  EXPECT_EQ(known.look_up("a", 22, key_blob(1)).verdict, Verdict::unknown);
-  EXPECT_EQ(known.look_up("b", 22, key_blob(2)).verdict, Verdict::match);
+  EXPECT_EQ(known.look_up({"a", 22}, key_blob(1)).verdict, Verdict::unknown);
+  EXPECT_EQ(known.look_up({"b", 22}, key_blob(2)).verdict, Verdict::match);
 }
 
 TEST_F(KnownHostsTest, PortFallsBackToTheHost) {
   const KnownHosts known = load("a " + key_text(1) + "\n[a]:2222 " + key_text(2) + "\n");
-  EXPECT_EQ(known.look_up("a", 2222, key_blob(2)).verdict, Verdict::match);
-  EXPECT_EQ(known.look_up("a", 2222, key_blob(1)).verdict, Verdict::changed);
-  EXPECT_EQ(known.look_up("a", 2223, key_blob(1)).verdict, Verdict::match);
-  EXPECT_EQ(known.look_up("a", 2223, key_blob(3)).verdict, Verdict::unknown);
-  EXPECT_EQ(known.look_up("a", 22, key_blob(2)).verdict, Verdict::changed);
+  EXPECT_EQ(known.look_up({"a", 2222}, key_blob(2)).verdict, Verdict::match);
+  EXPECT_EQ(known.look_up({"a", 2222}, key_blob(1)).verdict, Verdict::changed);
+  EXPECT_EQ(known.look_up({"a", 2223}, key_blob(1)).verdict, Verdict::match);
+  EXPECT_EQ(known.look_up({"a", 2223}, key_blob(3)).verdict, Verdict::unknown);
+  EXPECT_EQ(known.look_up({"a", 22}, key_blob(2)).verdict, Verdict::changed);
 }
 
 TEST_F(KnownHostsTest, SeveralFilesAndMissingOnes) {
@@ -147,7 +148,7 @@ TEST_F(KnownHostsTest, SeveralFilesAndMissingOnes) {
   write_file(scratch_.path("two"), "b " + key_text(2) + "\n");
   const KnownHosts known =
       KnownHosts::load({scratch_.path("one"), scratch_.path("missing"), scratch_.path("two")});
-  EXPECT_EQ(known.look_up("b", 22, key_blob(2)).line->where(), scratch_.path("two") + ":1");
+  EXPECT_EQ(known.look_up({"b", 22}, key_blob(2)).line->where(), scratch_.path("two") + ":1");
 }
 
 TEST_F(KnownHostsTest, AlgorithmsThatAreKnownComeFirst) {
@@ -155,8 +156,8 @@ TEST_F(KnownHostsTest, AlgorithmsThatAreKnownComeFirst) {
       "ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,rsa-sha2-512,"
       "rsa-sha2-256";
   const KnownHosts known = load("a " + key_text(1, "ssh-rsa") + "\n");
-  EXPECT_EQ(known.host_key_algorithms("b", 22), all);
-  EXPECT_EQ(known.host_key_algorithms("a", 22),
+  EXPECT_EQ(known.host_key_algorithms({"b", 22}, {}), all);
+  EXPECT_EQ(known.host_key_algorithms({"a", 22}, {}),
             "rsa-sha2-512,rsa-sha2-256,ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,"
             "ecdsa-sha2-nistp521");
 }
@@ -173,10 +174,10 @@ TEST_F(KnownHostsTest, HashedByTheRealTool) {
   ASSERT_EQ(read_file(file_).find("example"), std::string::npos);
   const KnownHosts known = KnownHosts::load({file_});
   const ByteVector blob = parse_public_key(key);
-  EXPECT_EQ(known.look_up("plain.example", 22, blob).verdict, Verdict::match);
-  EXPECT_EQ(known.look_up("ported.example", 2222, blob).verdict, Verdict::match);
-  EXPECT_EQ(known.look_up("ported.example", 22, blob).verdict, Verdict::unknown);
-  EXPECT_EQ(known.look_up("plain.example", 22, key_blob(1)).verdict, Verdict::changed);
+  EXPECT_EQ(known.look_up({"plain.example", 22}, blob).verdict, Verdict::match);
+  EXPECT_EQ(known.look_up({"ported.example", 2222}, blob).verdict, Verdict::match);
+  EXPECT_EQ(known.look_up({"ported.example", 22}, blob).verdict, Verdict::unknown);
+  EXPECT_EQ(known.look_up({"plain.example", 22}, key_blob(1)).verdict, Verdict::changed);
 }
 
 /// For names made from a small alphabet, `ssh-keygen -F` finds a name in a file exactly if we do.
@@ -207,16 +208,16 @@ TEST_F(KnownHostsTest, FindsWhatSshKeygenFinds) {
 
 TEST_F(KnownHostsTest, AddingKeepsTheFileAndItsLastLine) {
   write_file(file_, "# mine\na " + key_text(1), 0644);  // no newline at the end
-  ASSERT_TRUE(add_known_host(file_, "[b]:2222", key_blob(2)));
+  ASSERT_TRUE(add_known_host(file_, "[b]:2222", key_blob(2), false));
   EXPECT_EQ(read_file(file_), "# mine\na " + key_text(1) + "\n[b]:2222 " + key_text(2) + "\n");
   struct stat status {};
   ASSERT_EQ(::stat(file_.c_str(), &status), 0);
-  EXPECT_EQ(status.st_mode & 0777, 0600U);
+  EXPECT_EQ(status.st_mode & 0777, 0644U);
 }
 
 TEST_F(KnownHostsTest, AddingMakesFileAndDirectory) {
   const std::string file = scratch_.path("new/known_hosts");
-  ASSERT_TRUE(add_known_host(file, "a", key_blob(1)));
+  ASSERT_TRUE(add_known_host(file, "a", key_blob(1), false));
   EXPECT_EQ(read_file(file), "a " + key_text(1) + "\n");
   struct stat status {};
   ASSERT_EQ(::stat(scratch_.path("new").c_str(), &status), 0);
@@ -226,22 +227,22 @@ TEST_F(KnownHostsTest, AddingMakesFileAndDirectory) {
 TEST_F(KnownHostsTest, AddingHashesWhereNamesAreHashed) {
   write_file(file_, "a " + key_text(1) + "\n");
   ASSERT_EQ(run({"ssh-keygen", "-q", "-H", "-f", file_}).status, 0);
-  ASSERT_TRUE(add_known_host(file_, "secret.example", key_blob(2)));
+  ASSERT_TRUE(add_known_host(file_, "secret.example", key_blob(2), false));
   EXPECT_EQ(read_file(file_).find("secret"), std::string::npos);
   EXPECT_EQ(run({"ssh-keygen", "-F", "secret.example", "-f", file_}).status, 0);
-  EXPECT_EQ(KnownHosts::load({file_}).look_up("a", 22, key_blob(1)).verdict, Verdict::match);
+  EXPECT_EQ(KnownHosts::load({file_}).look_up({"a", 22}, key_blob(1)).verdict, Verdict::match);
 }
 
 TEST_F(KnownHostsTest, AddingFollowsALinkInsteadOfReplacingIt) {
   write_file(scratch_.path("real"), "");
   std::filesystem::create_symlink(scratch_.path("real"), file_);
-  ASSERT_TRUE(add_known_host(file_, "a", key_blob(1)));
+  ASSERT_TRUE(add_known_host(file_, "a", key_blob(1), false));
   EXPECT_TRUE(std::filesystem::is_symlink(file_));
   EXPECT_EQ(read_file(scratch_.path("real")), "a " + key_text(1) + "\n");
 }
 
 TEST_F(KnownHostsTest, AddingWhereNothingCanBeWrittenSaysSo) {
-  const auto added = add_known_host("/proc/none/known_hosts", "a", key_blob(1));
+  const auto added = add_known_host("/proc/none/known_hosts", "a", key_blob(1), false);
   ASSERT_FALSE(added);
   EXPECT_NE(added.error().message.find("/proc/none"), std::string::npos);
 }
