@@ -145,8 +145,8 @@ Error authentication_error(const ConnectReply& reply, bool tried) {
   }
   return {ErrorCode::authentication_failed,
           tried ? "the HTTP proxy refuses the user and password"
-                : "the HTTP proxy asks for a user and password: give them as "
-                  "http://USER:PASSWORD@HOST:PORT"};
+                : "the HTTP proxy asks for a user and password (--via http://USER@HOST:PORT "
+                  "and --via-password-file FILE)"};
 }
 
 ErrorCode code_for(unsigned status) {

@@ -26,6 +26,8 @@ class JumpChain::Hop final : public net::Proxy {
     });
   }
 
+  void network_changed() { supervisor_.network_changed(); }
+
   std::unique_ptr<net::Attempt> connect(const Target& target,
                                         net::Done<std::unique_ptr<net::Stream>> done) override {
     return supervisor_.connect(target, [this, done = std::move(done)](auto stream) {
@@ -74,6 +76,10 @@ JumpChain::JumpChain(io::Loop& loop, std::vector<JumpHop> hops) {
 // Each goes before what carries it.
 JumpChain::~JumpChain() {
   while (!hops_.empty()) hops_.pop_back();
+}
+
+void JumpChain::network_changed() {
+  for (const auto& hop : hops_) hop->network_changed();
 }
 
 net::Proxy& JumpChain::way() {

@@ -35,6 +35,9 @@ class JumpChain {
   /// Called when a hop is lost for good after start(): its host key changed, its login is refused.
   void on_failed(std::function<void(const Error&)> failed) { failed_ = std::move(failed); }
 
+  /// The machine's network changed: each hop looks at once whether its server still answers.
+  void network_changed();
+
   /// Connects from the last hop; its errors name that hop. Flows wait while a hop reconnects. The
   /// chain outlives its attempts and streams' use.
   net::Proxy& way();

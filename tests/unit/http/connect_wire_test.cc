@@ -134,7 +134,7 @@ Error error(const std::string& head, bool tried = false) {
 TEST(ConnectWire, ARefusalSaysWhatToDo) {
   const Error asks = error("HTTP/1.1 407 x\r\nProxy-Authenticate: NTLM, Basic realm=\"r\"");
   EXPECT_EQ(asks.code, ErrorCode::authentication_failed);
-  EXPECT_THAT(asks.message, HasSubstr("http://USER:PASSWORD@"));
+  EXPECT_THAT(asks.message, HasSubstr("--via-password-file"));
   EXPECT_THAT(error("HTTP/1.1 407 x\r\nProxy-Authenticate: Basic", true).message,
               HasSubstr("refuses the user and password"));
   EXPECT_THAT(error("HTTP/1.1 407 x\r\nProxy-Authenticate: Negotiate, NTLM").message,
