@@ -29,6 +29,7 @@ class TcpStream final : public net::Stream {
   Bytes peek() const override { return scratch_rest_.empty() ? rest_.front() : scratch_rest_; }
   void consume(size_t n) override;
   size_t write(Bytes bytes) override;
+  void limit_unsent(size_t bytes) override;
   void finish() override;
   bool finished() const override { return finished_; }
   bool ended() const override { return at_end_ && peek().empty(); }

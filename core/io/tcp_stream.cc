@@ -3,8 +3,10 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <climits>
 #include <utility>
 
 #include "core/io/tcp.h"
@@ -115,6 +117,15 @@ size_t TcpStream::write(Bytes bytes) {
   blocked_ = taken < bytes.size();
   if (blocked_) watch();
   return taken;
+}
+
+void TcpStream::limit_unsent(size_t bytes) {
+#ifdef TCP_NOTSENT_LOWAT
+  const auto value = static_cast<int>(std::min<size_t>(bytes, INT_MAX));
+  ::setsockopt(socket_.get(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value);
+#else
+  (void)bytes;
+#endif
 }
 
 void TcpStream::finish() {

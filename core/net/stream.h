@@ -38,6 +38,9 @@ class Stream {
   /// Takes what fits and returns how much; a short count means: wait for progress.
   /// 0 after finish() or an error.
   virtual size_t write(Bytes bytes) = 0;
+  /// A hint: of what write() took, no more than about `bytes` should wait to be sent, so that what
+  /// is written last does not wait for long. A stream that knows no network ignores it.
+  virtual void limit_unsent(size_t bytes) { (void)bytes; }
   /// Half-closes after the bytes that write() took. Idempotent.
   virtual void finish() = 0;
   /// finish() was called and everything, the end included, is out.

@@ -80,6 +80,49 @@ ByteVector direct_tcpip_open(uint32_t id, uint32_t window, uint32_t packet_size,
       .take();
 }
 
+ByteVector tcpip_forward(std::string_view address) {
+  return MessageWriter(MessageType::global_request)
+      .string("tcpip-forward")
+      .u8(1)
+      .string(address)
+      .u32(0)
+      .take();
+}
+
+ByteVector cancel_tcpip_forward(std::string_view address, uint32_t port) {
+  return MessageWriter(MessageType::global_request)
+      .string("cancel-tcpip-forward")
+      .u8(0)
+      .string(address)
+      .u32(port)
+      .take();
+}
+
+std::optional<ForwardedOpen> parse_open(MessageReader message) {
+  ForwardedOpen open;
+  open.type = message.text();
+  open.peer_id = message.u32();
+  open.window = message.u32();
+  open.max_packet = message.u32();
+  if (open.type == kForwardedTcpip) {
+    open.address = message.text();
+    open.port = message.u32();
+    open.originator = message.text();
+    open.originator_port = message.u32();
+  }
+  if (!message.ok()) return std::nullopt;
+  return open;
+}
+
+ByteVector open_confirmation(uint32_t peer_id, uint32_t id, uint32_t window, uint32_t packet_size) {
+  return MessageWriter(MessageType::channel_open_confirmation)
+      .u32(peer_id)
+      .u32(id)
+      .u32(window)
+      .u32(packet_size)
+      .take();
+}
+
 ByteVector open_refusal(uint32_t peer_id) {
   return MessageWriter(MessageType::channel_open_failure)
       .u32(peer_id)

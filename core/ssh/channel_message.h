@@ -69,6 +69,27 @@ ByteVector keepalive_request();
 ByteVector session_open(uint32_t id, uint32_t window, uint32_t packet_size);
 ByteVector direct_tcpip_open(uint32_t id, uint32_t window, uint32_t packet_size,
                              const Target& target);
+/// §7.1: listen at `address` (a name of §7.1, or an address), at a port of the server's choice.
+ByteVector tcpip_forward(std::string_view address);
+/// §7.1; wants no reply.
+ByteVector cancel_tcpip_forward(std::string_view address, uint32_t port);
+
+/// A channel that the server opens, §5.1 and §7.2. The texts lie in the message.
+struct ForwardedOpen {
+  std::string_view type;
+  uint32_t peer_id = 0;
+  uint32_t window = 0;
+  uint32_t max_packet = 0;
+  std::string_view address;  ///< as it was asked for; this and what follows: of "forwarded-tcpip"
+  uint32_t port = 0;
+  std::string_view originator;
+  uint32_t originator_port = 0;
+};
+constexpr std::string_view kForwardedTcpip = "forwarded-tcpip";
+/// `message` stands behind its type. Malformed: nothing.
+std::optional<ForwardedOpen> parse_open(MessageReader message);
+/// §5.1: we take it.
+ByteVector open_confirmation(uint32_t peer_id, uint32_t id, uint32_t window, uint32_t packet_size);
 /// §5.1: a channel of the server's that we do not want.
 ByteVector open_refusal(uint32_t peer_id);
 ByteVector window_adjust(uint32_t peer_id, uint32_t bytes);           ///< §5.2

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/base/log.h"
+
 namespace tunproxy::ssh {
 namespace {
 
@@ -39,14 +41,18 @@ Slot* ChannelMux::new_slot(ChannelUser* user, Priority priority) {
   slot.user = user;
   slot.priority = priority;
   slot.receive_window.open = WindowPolicy::kInitial;
+  return &slot;
+}
+
+void ChannelMux::await_answer(const Slot& slot) {
   deadlines_.emplace_back(loop_.now() + open_timeout_, slot.id);
   if (!open_timer_.active()) open_timer_.start(open_timeout_);
-  return &slot;
 }
 
 Slot* ChannelMux::open_direct_tcpip(const Target& target, ChannelUser* user, Priority priority) {
   Slot* slot = new_slot(user, priority);
   if (slot != nullptr) {
+    await_answer(*slot);
     control(direct_tcpip_open(slot->id, WindowPolicy::kInitial, kMaxPacket, target));
   }
   return slot;
@@ -54,7 +60,41 @@ Slot* ChannelMux::open_direct_tcpip(const Target& target, ChannelUser* user, Pri
 
 Slot* ChannelMux::open_session(ChannelUser* user) {
   Slot* slot = new_slot(user, Priority::expedited);
-  if (slot != nullptr) control(session_open(slot->id, WindowPolicy::kInitial, kMaxPacket));
+  if (slot != nullptr) {
+    await_answer(*slot);
+    control(session_open(slot->id, WindowPolicy::kInitial, kMaxPacket));
+  }
+  return slot;
+}
+
+void ChannelMux::open_standing_session(ChannelUser* user) {
+  const Slot* slot = open_session(user);
+  if (slot == nullptr) return;
+  standing_ = user;
+  standing_id_ = slot->id;
+}
+
+Slot* ChannelMux::take_standing_session(ChannelUser* user) {
+  const ChannelUser* standing = std::exchange(standing_, nullptr);
+  Slot* slot = failed_ ? nullptr : find(standing_id_, Slot::State::open);
+  if (standing == nullptr || slot == nullptr || slot->user != standing) return nullptr;
+  slot->user = user;
+  return slot;
+}
+
+void ChannelMux::tell_forbidden(const Error& error) {
+  if (std::exchange(told_forbidden_, true)) return;
+  log::warn("{}", error.message);
+}
+
+Slot* ChannelMux::accept(const ForwardedOpen& open) {
+  Slot* slot = new_slot(nullptr, Priority::bulk);
+  if (slot == nullptr) return nullptr;
+  slot->peer_id = open.peer_id;
+  slot->send_window = open.window;
+  slot->max_packet = std::min(open.max_packet, kMaxPacket);
+  slot->state = Slot::State::open;
+  control(open_confirmation(open.peer_id, slot->id, WindowPolicy::kInitial, kMaxPacket));
   return slot;
 }
 
@@ -117,7 +157,7 @@ size_t ChannelMux::write(Slot& slot, Bytes bytes) {
     const size_t allowed = waiting(slot).empty() ? kTurn : slot.turn;
     const size_t n =
         std::min({bytes.size() - written, slot.send_window, allowed, size_t{slot.max_packet}});
-    if (n == 0 || transport_->out_room() == 0 || !send_data(slot, bytes.subspan(written, n))) {
+    if (n == 0 || room_for(slot.priority) == 0 || !send_data(slot, bytes.subspan(written, n))) {
       wait_to_write(slot);
       break;
     }
@@ -127,6 +167,13 @@ size_t ChannelMux::write(Slot& slot, Bytes bytes) {
     written += n;
   }
   return written;
+}
+
+// Bulk leaves the place in front of what may yet come to the expedited.
+size_t ChannelMux::room_for(Priority priority) const {
+  if (priority == Priority::expedited) return transport_->out_room();
+  const size_t queued = transport_->out_size();
+  return queued < ahead_.limit() ? ahead_.limit() - queued : 0;
 }
 
 bool ChannelMux::send_data(Slot& slot, Bytes bytes) {
@@ -197,19 +244,27 @@ void ChannelMux::tick() {
   }
   if (!stream_->peek().empty()) read();
   send_controls();
-  transport_->flush(*stream_);
+  flush();
   if (!rekeying_) wake_writers();
 }
 
+void ChannelMux::flush() {
+  const size_t before = transport_->out_size();
+  transport_->flush(*stream_);
+  const size_t sent = before - transport_->out_size();
+  if (ahead_.on_sent(sent, loop_.now())) stream_->limit_unsent(ahead_.limit());
+}
+
 void ChannelMux::wake_writers() {
-  wake(urgent_);
-  wake(waiting_);
-  if (!(urgent_.empty() && waiting_.empty()) && transport_->out_room() > 0) tick_.schedule();
+  wake(urgent_, room_for(Priority::expedited));
+  wake(waiting_, room_for(Priority::bulk));
+  const bool more = !urgent_.empty() ? room_for(Priority::expedited) > 0
+                                     : !waiting_.empty() && room_for(Priority::bulk) > 0;
+  if (more) tick_.schedule();
 }
 
 // Only as many as there is room for, so that those behind them do not lose their turn.
-void ChannelMux::wake(std::deque<uint32_t>& waiting) {
-  size_t room = transport_->out_room();
+void ChannelMux::wake(std::deque<uint32_t>& waiting, size_t room) {
   while (room > 0 && !waiting.empty()) {
     const auto found = slots_.find(waiting.front());
     waiting.pop_front();

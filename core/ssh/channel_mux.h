@@ -14,6 +14,7 @@
 #include "core/ssh/channel_message.h"
 #include "core/ssh/channel_window.h"
 #include "core/ssh/global_request.h"
+#include "core/ssh/send_ahead.h"
 #include "core/ssh/session_load.h"
 #include "core/ssh/transport.h"
 
@@ -85,6 +86,13 @@ class ChannelMux {
   Slot* open_direct_tcpip(const Target& target, ChannelUser* user,
                           Priority priority = Priority::bulk);
   Slot* open_session(ChannelUser* user);  ///< expedited
+  /// Opens a session channel that `user` keeps until take_standing_session().
+  void open_standing_session(ChannelUser* user);
+  /// For servers that grant no other session channel: that one becomes `user`'s, if it is open.
+  /// nullptr: it is not. May be called from on_open_failed().
+  Slot* take_standing_session(ChannelUser* user);
+  /// The server forbids connections: says so to people, once.
+  void tell_forbidden(const Error& error);
   /// REQUIRES: open
   void request_exec(Slot& slot, std::string_view command);
 
@@ -96,9 +104,19 @@ class ChannelMux {
   /// The user goes: closes the channel, or takes an open back. The slot is the mux's again.
   void release(Slot& slot);
 
+  /// Who hears of connections to ports at which the server listens for us; called while packets are
+  /// read. It calls accept() or refuses by returning false.
+  void on_forwarded(std::function<bool(const ForwardedOpen&)> forwarded) {
+    forwarded_ = std::move(forwarded);
+  }
+  /// Takes the channel that is being offered. nullptr: there are too many.
+  Slot* accept(const ForwardedOpen& open);
+
   /// Sends a global request that wants a reply, which `user` hears. False: too many wait for one,
   /// or the connection is gone.
   bool request(ByteVector message, RequestUser* user);
+  /// Sends one that wants none.
+  void notify(ByteVector message) { control(std::move(message)); }
   /// `user` goes before it heard.
   void forget(const RequestUser* user) { requests_.forget(user); }
 
@@ -110,6 +128,7 @@ class ChannelMux {
 
  private:
   Slot* new_slot(ChannelUser* user, Priority priority);
+  void await_answer(const Slot& slot);
   Slot* find(uint32_t id, Slot::State state);
   void control(ByteVector message);
   bool send_controls();
@@ -119,10 +138,13 @@ class ChannelMux {
     return slot.priority == Priority::expedited ? urgent_ : waiting_;
   }
 
+  size_t room_for(Priority priority) const;
+
   void read();
   void tick();
+  void flush();
   void wake_writers();
-  void wake(std::deque<uint32_t>& waiting);
+  void wake(std::deque<uint32_t>& waiting, size_t room);
   void fail(Error error);
   void tell_lost();
   void expire_opens();
@@ -146,18 +168,23 @@ class ChannelMux {
   std::shared_ptr<Transport> transport_;
   const Duration open_timeout_;
   std::function<void(const Error&)> on_lost_;
+  std::function<bool(const ForwardedOpen&)> forwarded_;
   std::unordered_map<uint32_t, Slot> slots_;
   uint32_t next_id_ = 0;
   WindowPolicy windows_;
   std::deque<ByteVector> controls_;  // small messages, before any data
   std::deque<uint32_t> urgent_;      // expedited channels that want to write, in turn
   std::deque<uint32_t> waiting_;     // the others
+  SendAhead ahead_;
   RequestQueue requests_;
   Instant last_heard_;
   uint64_t received_ = 0;
   uint64_t sent_ = 0;
   bool rekeying_ = false;
   std::deque<std::pair<Instant, uint32_t>> deadlines_;  // of opens, in order
+  ChannelUser* standing_ = nullptr;  // nullptr: none, or taken
+  uint32_t standing_id_ = 0;
+  bool told_forbidden_ = false;
   bool failed_ = false;
   Error error_;
   io::Timer open_timer_;

@@ -62,10 +62,10 @@ Slot* ChannelMux::find(uint32_t id, Slot::State state) {
 }
 
 void ChannelMux::on_channel_open(MessageReader message) {
-  message.string();
-  const uint32_t peer_id = message.u32();
-  if (!message.ok()) return fail(kMalformed);
-  control(open_refusal(peer_id));
+  const std::optional<ForwardedOpen> open = parse_open(message);
+  if (!open) return fail(kMalformed);
+  const bool wanted = open->type == kForwardedTcpip && open->max_packet > 0 && forwarded_;
+  if (!wanted || !forwarded_(*open)) control(open_refusal(open->peer_id));
 }
 
 void ChannelMux::on_confirmation(MessageReader message) {

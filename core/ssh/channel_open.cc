@@ -55,6 +55,15 @@ void ChannelOpen::hand_over() {
 }
 
 void ChannelOpen::on_open_failed(const Error& error) {
+  slot_ = command_.empty() ? nullptr : mux_.take_standing_session(this);
+  if (slot_ != nullptr) return on_open();
+  const bool forbidden =
+      error.code == ErrorCode::not_allowed || error.code == ErrorCode::command_not_supported;
+  if (forbidden && command_.empty()) mux_.tell_forbidden(error);
+  settle(error);
+}
+
+void ChannelOpen::on_lost(const Error& error) {
   slot_ = nullptr;
   settle(error);
 }

@@ -31,7 +31,7 @@ class ChannelOpen final : public net::Attempt, private ChannelUser {
   void on_open_failed(const Error& error) override;
   void on_data(Bytes, Buffer&) override {}
   void on_close() override;
-  void on_lost(const Error& error) override { on_open_failed(error); }
+  void on_lost(const Error& error) override;
   void hand_over();
   void settle(Result<std::unique_ptr<net::Stream>> outcome);
 

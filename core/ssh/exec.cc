@@ -34,7 +34,8 @@ void Exec::on_open() {
 }
 
 void Exec::on_open_failed(const Error& error) {
-  slot_ = nullptr;
+  slot_ = mux_.take_standing_session(this);
+  if (slot_ != nullptr) return on_open();
   const ErrorCode code =
       error.code == ErrorCode::timed_out ? ErrorCode::timed_out : ErrorCode::not_allowed;
   settle(Error{code, "the SSH server gives no session: " + error.message});

@@ -75,6 +75,18 @@ ErrorCode code_for(uint32_t reason, std::string_view text) {
   }
 }
 
+std::string meaning(uint32_t reason) {
+  switch (reason) {
+    case kProhibited:
+      return "the SSH server forbids the connection (see AllowTcpForwarding and PermitOpen in its "
+             "sshd_config, and the options of the key in authorized_keys): ";
+    case kUnknownType:
+      return "the SSH server has no port forwarding: ";
+    default:
+      return "the SSH server could not connect: ";
+  }
+}
+
 }  // namespace
 
 Error open_failure(uint32_t reason, std::string_view text) {
@@ -82,7 +94,7 @@ Error open_failure(uint32_t reason, std::string_view text) {
   std::replace_if(
       shown.begin(), shown.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
   if (shown.empty()) shown = "reason " + std::to_string(reason);
-  return {code_for(reason, text), "the SSH server could not connect: " + shown};
+  return {code_for(reason, text), meaning(reason) + shown};
 }
 
 }  // namespace tunproxy::ssh

@@ -7,6 +7,7 @@
 #include "core/ssh/channel_open.h"
 #include "core/ssh/exec.h"
 #include "core/ssh/probe.h"
+#include "core/ssh/remote_bind.h"
 #include "core/ssh/session_login.h"
 
 namespace tunproxy::ssh {
@@ -15,7 +16,8 @@ namespace {
 constexpr Duration kExecTimeout = 5s;
 
 // A session channel in which nothing ever runs. Servers turn TCP_NODELAY on with the first of them;
-// without it, small answers wait for acknowledgements. Where none is permitted it goes without.
+// without it, small answers wait for acknowledgements. Where none is permitted it goes without; where
+// one is permitted, the first command gets it.
 class StandingChannel final : public ChannelUser {
   void on_open_failed(const Error& error) override {
     log::debug("no standing session channel: {}", error.message);
@@ -43,12 +45,14 @@ class Session::Impl {
  public:
   Impl(io::Loop& loop, SessionLogin::LoggedIn logged_in, const SessionOptions& options)
       : mux_(loop, std::move(logged_in.stream), std::move(logged_in.transport),
-             options.open_timeout, [this](const Error& error) { on_lost(error); }) {
-    mux_.open_session(&standing_);
+             options.open_timeout, [this](const Error& error) { on_lost(error); }),
+        forwards_(mux_, options.server_address) {
+    mux_.open_standing_session(&standing_);
   }
 
   ChannelMux& mux() { return mux_; }
   net::Proxy& expedited() { return expedited_; }
+  RemoteForwards& forwards() { return forwards_; }
 
   SessionLoad load() const { return mux_.load(&standing_); }
 
@@ -57,6 +61,7 @@ class Session::Impl {
  private:
   void on_lost(const Error& error) {
     log::info("SSH connection lost: {}", error.message);
+    forwards_.lose({ErrorCode::reset, error.message});
     if (closed_) std::exchange(closed_, nullptr)(error);
   }
 
@@ -64,6 +69,7 @@ class Session::Impl {
   StandingChannel standing_;
   ChannelMux mux_;
   Expedited expedited_{mux_};
+  RemoteForwards forwards_;
 };
 
 namespace {
@@ -116,6 +122,12 @@ Session::~Session() = default;
 std::unique_ptr<net::Attempt> Session::connect(const Target& target,
                                                net::Done<std::unique_ptr<net::Stream>> done) {
   return std::make_unique<ChannelOpen>(impl_->mux(), target, Priority::bulk, std::move(done));
+}
+
+std::unique_ptr<net::Attempt> Session::bind(const Target& from, net::OnBound on_bound,
+                                            net::Done<net::Accepted> done) {
+  return std::make_unique<RemoteBind>(impl_->forwards(), from, std::move(on_bound),
+                                      std::move(done));
 }
 
 net::Proxy& Session::expedited() {

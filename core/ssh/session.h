@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/base/time.h"
@@ -18,6 +19,8 @@ struct SessionOptions {
   Duration key_exchange_timeout = 15s;
   Duration authentication_timeout = 60s;  ///< without the time in which the user is asked
   Duration open_timeout = 30s;            ///< for a channel
+  /// The server's as its peers see it, if that is known: what bind() reports.
+  std::optional<IpAddress> server_address;
   std::string ciphers;  ///< empty: AES-GCM first where the CPU has AES, else chacha20
 };
 
@@ -41,6 +44,12 @@ class Session final : public net::Proxy {
   /// text.
   std::unique_ptr<net::Attempt> connect(const Target& target,
                                         net::Done<std::unique_ptr<net::Stream>> done) override;
+  /// Listens at the server (tcpip-forward) on a port of its choice: on its loopback where `from` is
+  /// one, else on all addresses of `from`'s family. Whether others than programs at the server
+  /// reach it is for the server's GatewayPorts setting to say. Of a name, anybody may come, since
+  /// it is not known what it resolves to over there. Error not_allowed where the server forbids it.
+  std::unique_ptr<net::Attempt> bind(const Target& from, net::OnBound on_bound,
+                                     net::Done<net::Accepted> done) override;
   /// The same session as a Proxy whose connections go before those of connect() when both have more
   /// to send than the server's connection takes: for datagrams and names.
   net::Proxy& expedited();

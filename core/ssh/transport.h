@@ -53,6 +53,7 @@ class Transport {
   /// Sends one packet, `head` and `body` one after the other. False: keys are being exchanged,
   /// nothing was sent, try again after more was read.
   Result<bool> send(Bytes head, Bytes body);
+  size_t out_size() const { return out_.size(); }
   size_t out_room() const { return out_.size() < kOutLimit ? kOutLimit - out_.size() : 0; }
 
   /// Writes to the stream what it takes.

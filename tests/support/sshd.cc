@@ -10,8 +10,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
+#include <iterator>
+#include <sstream>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -80,6 +83,42 @@ void signal_tree(pid_t root, int number) {
   ::kill(root, number);
 }
 
+std::vector<std::string> sockets_of(pid_t process) {
+  std::vector<std::string> inodes;
+  std::error_code gone;
+  for (const auto& entry :
+       fs::directory_iterator(fs::path("/proc") / std::to_string(process) / "fd", gone)) {
+    const std::string target = fs::read_symlink(entry.path(), gone).string();
+    if (target.starts_with("socket:[")) inodes.push_back(target.substr(8, target.size() - 9));
+  }
+  return inodes;
+}
+
+// A line of /proc/net/tcp: number, local and remote address in hexadecimal, state …, inode.
+Endpoint listening_at(std::istringstream line, const std::vector<std::string>& inodes) {
+  std::vector<std::string> words{std::istream_iterator<std::string>(line), {}};
+  constexpr size_t kLocal = 1, kState = 3, kInode = 9;
+  if (words.size() <= kInode || words[kState] != "0A") return {};
+  if (std::find(inodes.begin(), inodes.end(), words[kInode]) == inodes.end()) return {};
+  const auto address = static_cast<uint32_t>(std::stoul(words[kLocal].substr(0, 8), nullptr, 16));
+  const auto port = static_cast<uint16_t>(std::stoul(words[kLocal].substr(9), nullptr, 16));
+  return {IpAddress::v4(reinterpret_cast<const uint8_t*>(&address)), port};
+}
+
+std::vector<Endpoint> forwards_below(pid_t parent) {
+  std::vector<Endpoint> found;
+  for (const pid_t child : children_of(parent)) {
+    found = forwards_below(child);
+    const std::vector<std::string> inodes = sockets_of(child);
+    std::ifstream table("/proc/net/tcp");
+    for (std::string line; std::getline(table, line);) {
+      const Endpoint at = listening_at(std::istringstream(line), inodes);
+      if (at.port != 0) found.push_back(at);
+    }
+  }
+  return found;
+}
+
 }  // namespace
 
 Sshd::Sshd(const std::string& config) : port_(free_port()) {
@@ -146,11 +185,24 @@ void Sshd::signal(int number) const {
   signal_tree(pid_, number);
 }
 
+std::vector<Endpoint> Sshd::forwards() const {
+  return forwards_below(pid_);
+}
+
 void Sshd::kill() {
   if (pid_ <= 0) return;
   signal(SIGKILL);
   ::waitpid(pid_, nullptr, 0);
   pid_ = -1;
+}
+
+void Sshd::freeze(bool listener) {
+  if (listener) return signal_tree(pid_, SIGSTOP);
+  for (const pid_t connection : children_of(pid_)) signal_tree(connection, SIGSTOP);
+}
+
+void Sshd::thaw() {
+  signal_tree(pid_, SIGCONT);
 }
 
 }  // namespace tunproxy::testing

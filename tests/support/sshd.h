@@ -6,6 +6,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
+
+#include "core/base/address.h"
 
 namespace tunproxy::testing {
 
@@ -27,8 +30,15 @@ class Sshd {
 
   /// Kills it and the processes of all its connections, without a goodbye.
   void kill();
+  /// kill(), and a new one at the same port.
+  void restart() {
+    kill();
+    start();
+  }
   /// Sends a signal to it and to the processes of all its connections: SIGSTOP freezes it.
   void signal(int number) const;
+  /// Where the processes of its connections listen (IPv4).
+  std::vector<Endpoint> forwards() const;
 
  private:
   void generate_key(const char* name, const char* type) const;

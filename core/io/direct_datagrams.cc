@@ -1,0 +1,112 @@
+#include "core/io/direct_datagrams.h"
+
+#include <list>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/io/delivery.h"
+#include "core/io/resolver.h"
+#include "core/io/udp_socket.h"
+
+namespace tunproxy::io {
+namespace {
+
+const Endpoint& any(bool v6) {
+  static const Endpoint kAny4{};
+  static const Endpoint kAny6{*IpAddress::parse("::"), 0};
+  return v6 ? kAny6 : kAny4;
+}
+
+}  // namespace
+
+class DirectDatagrams::Session final : public net::DatagramSession {
+ public:
+  Session(Loop& loop, const PrepareSocket& prepare, net::OnDatagram on_datagram)
+      : loop_(loop), prepare_(prepare), on_datagram_(std::move(on_datagram)) {}
+
+  void send(const Target& to, Bytes payload) override {
+    if (!to.is_name()) return send_to({to.address(), to.port()}, payload);
+    const auto known = names_.find(to.name());
+    if (known == names_.end()) look_up(to.name());
+    std::optional<IpAddress>& address = names_[to.name()].address;
+    if (address) return send_to({*address, to.port()}, payload);
+    if (waiting_.size() < kMaxWaiting) {
+      waiting_.push_back({to, ByteVector(payload.begin(), payload.end())});
+    }
+  }
+
+ private:
+  struct Name {
+    std::optional<IpAddress> address;  // nothing: being looked up
+    std::unique_ptr<net::Attempt> lookup;
+  };
+  struct Waiting {
+    Target to;
+    ByteVector payload;
+  };
+
+  void send_to(const Endpoint& to, Bytes payload) {
+    std::unique_ptr<UdpSocket>& socket = to.address.is_v6() ? socket6_ : socket4_;
+    if (!socket) {
+      auto bound = UdpSocket::bind(
+          loop_, any(to.address.is_v6()),
+          [this](const Endpoint& from, Bytes data) { on_datagram_(from, data); }, prepare_);
+      if (!bound) return;  // no IPv6 here, or no descriptor now: the datagram is lost
+      socket = std::move(*bound);
+    }
+    socket->send(to, payload);
+  }
+
+  void look_up(const std::string& name) {
+    if (names_.size() >= kMaxNames) names_.clear();
+    Name& entry = names_[name];
+    entry.lookup = resolve(loop_, Target::from_host(name, 1),
+                           [this, name](auto found) { on_looked_up(name, std::move(found)); });
+  }
+
+  // What waited for a name without an address is lost; the next datagram asks again.
+  void on_looked_up(const std::string& name, Result<std::vector<Endpoint>> found) {
+    const auto entry = names_.find(name);
+    loop_.retire(std::move(entry->second.lookup));
+    if (found) {
+      entry->second.address = found->front().address;
+    } else {
+      names_.erase(entry);
+    }
+    for (const Waiting& datagram : std::exchange(waiting_, {})) {
+      const bool lost = datagram.to.name() == name && !found;
+      if (!lost) send(datagram.to, datagram.payload);
+    }
+  }
+
+  Loop& loop_;
+  const PrepareSocket& prepare_;
+  const net::OnDatagram on_datagram_;
+  std::unordered_map<std::string, Name> names_;
+  std::vector<Waiting> waiting_;
+  std::unique_ptr<UdpSocket> socket4_;
+  std::unique_ptr<UdpSocket> socket6_;
+};
+
+class DirectDatagrams::Opening final : public net::Attempt {
+ public:
+  Opening(Loop& loop, net::Done<std::unique_ptr<net::DatagramSession>> done,
+          std::unique_ptr<net::DatagramSession> session)
+      : delivery_(loop, std::move(done)) {
+    delivery_.settle(std::move(session));
+  }
+
+ private:
+  Delivery<std::unique_ptr<net::DatagramSession>> delivery_;
+};
+
+std::unique_ptr<net::Attempt> DirectDatagrams::associate(
+    net::OnDatagram on_datagram, net::OnAssociationClosed,
+    net::Done<std::unique_ptr<net::DatagramSession>> done) {
+  return std::make_unique<Opening>(
+      loop_, std::move(done), std::make_unique<Session>(loop_, prepare_, std::move(on_datagram)));
+}
+
+}  // namespace tunproxy::io

@@ -1,0 +1,34 @@
+// A DatagramProxy that sends from this machine itself.
+#pragma once
+
+#include <memory>
+#include <utility>
+
+#include "core/io/tcp.h"
+#include "core/net/datagram_proxy.h"
+
+namespace tunproxy::io {
+
+/// Each association has a socket for IPv4 and one for IPv6, made when they are first used. Names
+/// are looked up by the machine's own resolver; meanwhile a few datagrams wait.
+class DirectDatagrams final : public net::DatagramProxy {
+ public:
+  static constexpr size_t kMaxNames = 64;  ///< remembered by an association; then all are forgotten
+  static constexpr size_t kMaxWaiting = 16;  ///< datagrams; further ones are dropped
+
+  /// `prepare` may be empty. REQUIRES: `loop` outlives the sessions.
+  DirectDatagrams(Loop& loop, PrepareSocket prepare) : loop_(loop), prepare_(std::move(prepare)) {}
+
+  std::unique_ptr<net::Attempt> associate(
+      net::OnDatagram on_datagram, net::OnAssociationClosed on_closed,
+      net::Done<std::unique_ptr<net::DatagramSession>> done) override;
+
+ private:
+  class Session;
+  class Opening;
+
+  Loop& loop_;
+  const PrepareSocket prepare_;
+};
+
+}  // namespace tunproxy::io
