@@ -12,7 +12,7 @@ packages=(build-essential cmake ninja-build pkg-config patch dpkg-dev libuv1-dev
 readonly demo_packages=(openssh-server openssh-client iproute2 curl python3 util-linux)
 readonly test_packages=(clang clang-format libclang-rt-14-dev ccache sshpass libpam-modules
   dante-server dnsmasq-base bind9-dnsutils iputils-ping nftables tcpdump procps
-  zsh fish tcsh chrony snmp snmpd iperf3 krb5-admin-server krb5-kdc krb5-user sip-tester)
+  zsh fish tcsh chrony snmp snmpd iperf3 krb5-admin-server krb5-kdc krb5-user sip-tester ngtcp2-client ngtcp2-server)
 
 case "${1:-}" in
   "") ;;

@@ -14,12 +14,14 @@ import scenarios_machine
 import scenarios_names
 import scenarios_trouble
 import scenarios_udp
+import scenarios_udp_line
 import scenarios_udp_programs
+import scenarios_udp_quic
 import scenarios_udpgw
 import world
 
 MODULES = (scenarios_cli, scenarios_flows, scenarios_trouble, scenarios_machine, scenarios_udp, scenarios_udp_programs,
-           scenarios_udpgw)
+           scenarios_udpgw, scenarios_udp_line, scenarios_udp_quic)
 
 
 def all_scenarios():

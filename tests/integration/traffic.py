@@ -10,6 +10,7 @@ import os
 import random
 import selectors
 import socket
+import statistics
 import struct
 import sys
 import threading
@@ -196,6 +197,20 @@ def verb_outcome(host, port, timeout):
         print("pending" if error.errno is None else errno.errorcode[error.errno])
     except OSError as error:
         print(errno.errorcode[error.errno])
+
+
+def verb_round_trips(host, count):
+    """Echoes of a few bytes by one connection, one after the other: prints the median of the times (ms)."""
+    times = []
+    with connect(host, ECHO) as sock:
+        for number in range(int(count)):
+            message = b"%08d" % number
+            began = time.monotonic()
+            sock.sendall(message)
+            if sock.recv(8, socket.MSG_WAITALL) != message:
+                raise ValueError("a wrong echo")
+            times.append((time.monotonic() - began) * 1000)
+    print(round(statistics.median(times)))
 
 
 def verb_half_close(host):

@@ -11,6 +11,7 @@ import json
 import random
 import selectors
 import socket
+import statistics
 import struct
 import sys
 import time
@@ -217,6 +218,26 @@ def verb_nat(host, other):
     if any(each[1] != seen[0][1] for each in seen):
         return print("symmetric")
     print("one mapping, filtered" if filters else "full cone")
+
+
+def verb_pings(host, count):
+    """One echo after the other: prints how many were lost, and the median of the times (ms)."""
+    sock = udp_socket(host)
+    sock.settimeout(2)
+    times = []
+    for number in range(int(count)):
+        message = b"ping %d" % number
+        began = time.monotonic()
+        sock.sendto(message, (host, ECHO))
+        try:
+            while sock.recv(100) != message:
+                pass  # a late one
+            times.append((time.monotonic() - began) * 1000)
+        except TimeoutError:
+            continue
+    if not times:
+        raise ValueError("no echo")
+    print(int(count) - len(times), round(statistics.median(times)))
 
 
 def verb_queries(resolver, count):

@@ -69,11 +69,13 @@ def inside(namespace, command):
 
 
 class World:
-    def __init__(self, name, sshd=(), ours=None):
-        """`sshd`: more lines of its configuration. `ours`: a tcpdump filter of what may pass beside the usual."""
+    def __init__(self, name, sshd=(), ours=None, authorized=True):
+        """`sshd`: more lines of its configuration. `ours`: a tcpdump filter of what may pass beside the usual.
+        `authorized`: the user's key is in authorized_keys."""
         self.name = name
         self.sshd_lines = list(sshd)
         self.ours = ours
+        self.authorized = authorized
         self.processes = []
         self.programs = []
         self.sshd = None
@@ -180,7 +182,7 @@ class World:
 
     def start_sshd(self):
         config = ["Port 22", "ListenAddress 10.77.1.1", "ListenAddress fd77:1::1", "PidFile none", "UsePAM no",
-                  f"HostKey {self.path('host_key')}", f"AuthorizedKeysFile {self.path('authorized_keys')}",
+                  f"HostKey {self.path('host_key')}", f"AuthorizedKeysFile {self.path('authorized_keys') if self.authorized else 'none'}",
                   "StrictModes no", "PermitRootLogin yes", "PasswordAuthentication no", "LogLevel VERBOSE",
                   "KbdInteractiveAuthentication no", "MaxStartups 100", "UseDNS no"]
         config += self.sshd_lines

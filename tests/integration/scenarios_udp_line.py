@@ -1,0 +1,79 @@
+"""UDP over a slow line: 20 Mb/s, 40 ms round-trip time, and a queue in front of it that bulk TCP fills.
+
+ client ── slow0 10.77.3.2 ══ delay_link ══ 10.77.3.1 slow0 ── server      (takes the place of c0 – s0)
+"""
+
+import os
+
+from scenarios_udp import CARRIED, udp, udp_tunnel
+from world import CLIENT, FORMER, GOOD, SERVER, check, sh, until
+
+RATE_MBIT, DELAY_MS, QUEUE_KB = 20, 20, 250
+PINGS = 40
+
+# Serves the connection that comes first, and no other. sshd asks it several times in a login.
+FIRST_ONLY = """#!/bin/sh
+mkdir {lock} 2>/dev/null && echo $PPID > {lock}/first
+[ "$(cat {lock}/first)" = $PPID ] && cat {keys}
+"""
+
+
+def delay_link():
+    near = os.path.dirname(FORMER["program"])
+    built = [os.environ.get("TUNPROXY_DELAY_LINK", ""), f"{near}/tools/bench/delay_link"]
+    built = [path for path in built if os.access(path, os.X_OK)]
+    check(built, "no delay_link: build it, or name it in TUNPROXY_DELAY_LINK")
+    return built[0]
+
+
+def slow_line(world):
+    world.spawn(CLIENT, "delay_link", [delay_link(), CLIENT, SERVER, "slow0", str(DELAY_MS), str(RATE_MBIT), str(QUEUE_KB)])
+    until(lambda: "ready" in world.text("delay_link.out"), "the slow line")
+    sh(f"""
+    for end in "{CLIENT} 10.77.3.2" "{SERVER} 10.77.3.1"; do
+      set -- $end; ip -n $1 link set slow0 addrgenmode none up; ip -n $1 addr add $2/24 dev slow0; done
+    ip -n {CLIENT} route add 10.77.1.1/32 via 10.77.3.1
+    """)
+    world.before = world.machine_state()
+
+
+def expect_echoes_beside_bulk(world):
+    """Datagrams come back sooner than the bytes of a connection that stands in the bulk transfer's own queue."""
+    bulk = [world.traffic_in_background(verb, verb, GOOD, 1 << 30) for verb in ("down", "up")]
+    udp(world, "pings", GOOD, 20)  # until the queues are full
+    lost, median = map(float, udp(world, "pings", GOOD, PINGS).split())
+    by_tcp = float(world.traffic("round_trips", GOOD, 8))
+    for process in bulk:
+        check(process.poll() is None, "a bulk transfer ended")
+        process.kill()
+        process.wait()
+    check(lost <= PINGS / 10, f"{lost} of {PINGS} datagrams were lost")
+    check(median < by_tcp, f"UDP {median} ms, TCP {by_tcp} ms")
+    return median, by_tcp
+
+
+def test_udp_slow_line(world):
+    """With an SSH connection of their own."""
+    slow_line(world)
+    program = udp_tunnel(world)
+    check("share the SSH connection" not in program.err(), program.err())
+    expect_echoes_beside_bulk(world)
+    check(program.stop() == 0, program.err())
+
+
+def test_udp_slow_line_shared(world):
+    """Where the server lets us in once, datagrams go first on the one connection."""
+    script = "/run/keys.sh"  # sshd wants it where only root can write
+    with open(script, "w", encoding="ascii") as file:
+        file.write(FIRST_ONLY.format(lock="/run/keys.lock", keys=world.path("user_key.pub")))
+    os.chmod(script, 0o755)
+    slow_line(world)
+    program = udp_tunnel(world)
+    check("share the SSH connection" in program.err() and CARRIED in program.err(), program.err())
+    expect_echoes_beside_bulk(world)
+    check(program.stop() == 0, program.err())
+    sh(f"rm -r {script} /run/keys.lock")
+
+
+test_udp_slow_line_shared.world = {"sshd": ["AuthorizedKeysCommand /run/keys.sh", "AuthorizedKeysCommandUser root"],
+                                   "authorized": False}
