@@ -196,13 +196,8 @@ void Sshd::kill() {
   pid_ = -1;
 }
 
-void Sshd::freeze(bool listener) {
-  if (listener) return signal_tree(pid_, SIGSTOP);
-  for (const pid_t connection : children_of(pid_)) signal_tree(connection, SIGSTOP);
-}
-
-void Sshd::thaw() {
-  signal_tree(pid_, SIGCONT);
+void Sshd::signal_connections(int number) const {
+  for (const pid_t connection : children_of(pid_)) signal_tree(connection, number);
 }
 
 }  // namespace tunproxy::testing

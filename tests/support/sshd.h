@@ -37,6 +37,8 @@ class Sshd {
   }
   /// Sends a signal to it and to the processes of all its connections: SIGSTOP freezes it.
   void signal(int number) const;
+  /// Only to the latter.
+  void signal_connections(int number) const;
   /// Where the processes of its connections listen (IPv4).
   std::vector<Endpoint> forwards() const;
 
