@@ -1,0 +1,50 @@
+// UnixListener: a Unix socket that its owner alone may talk to.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "core/base/result.h"
+#include "core/base/unique_fd.h"
+#include "core/io/fd_watcher.h"
+#include "core/io/loop.h"
+#include "core/io/tcp.h"
+
+namespace tunproxy::control {
+
+/// Mode 0600; who connects must be the user of this process or root (SO_PEERCRED), else it is
+/// closed at once. The socket's file goes with this.
+class UnixListener {
+ public:
+  using OnAccept = std::function<void(std::unique_ptr<io::TcpStream>)>;
+
+  /// Makes the folder, with mode 0700, if it is not there. A socket that nobody listens on any more
+  /// is replaced. Error usage: the path is too long, taken by somebody who listens, or not a
+  /// socket; else why it could not be made.
+  static Result<std::unique_ptr<UnixListener>> listen(io::Loop& loop, const std::string& path,
+                                                      OnAccept on_accept);
+  ~UnixListener();
+  UnixListener(const UnixListener&) = delete;
+  UnixListener& operator=(const UnixListener&) = delete;
+
+  const std::string& path() const { return path_; }
+
+ private:
+  UnixListener(io::Loop& loop, UniqueFd socket, std::string path, OnAccept on_accept);
+  void accept_all();
+
+  io::Loop& loop_;
+  const std::string path_;
+  UniqueFd socket_;
+  ino_t inode_;  // of our file: another's at this path is not removed
+  OnAccept on_accept_;
+  io::FdWatcher watcher_;
+};
+
+/// Connects; the descriptor blocks. For the client.
+Result<UniqueFd> connect_unix(const std::string& path);
+
+}  // namespace tunproxy::control
