@@ -25,20 +25,6 @@ constexpr const char* kMarker = "# Written by tunproxy";
 constexpr const char* kResolvedSocket = "/run/systemd/resolve/io.systemd.Resolve";
 constexpr int kResolvectlTimeout = 5000;  // ms
 
-// Every nameserver is systemd-resolved's stub on this machine.
-bool leads_to_stub(const std::string& content) {
-  std::istringstream lines(content);
-  std::string word;
-  bool any = false;
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream words(line);
-    if (!(words >> word) || word != "nameserver" || !(words >> word)) continue;
-    if (word != "127.0.0.53" && word != "127.0.0.54") return false;
-    any = true;
-  }
-  return any;
-}
-
 Result<FileBackup> back_up(const std::string& path) {
   FileBackup backup;
   backup.path = path;
@@ -109,6 +95,19 @@ Result<void> tell_resolved(const std::string& tun, const IpAddress& resolver) {
 }
 
 }  // namespace
+
+bool leads_to_stub(const std::string& content) {
+  std::istringstream lines(content);
+  std::string word;
+  bool any = false;
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    if (!(words >> word) || word != "nameserver" || !(words >> word)) continue;
+    if (word != "127.0.0.53" && word != "127.0.0.54") return false;
+    any = true;
+  }
+  return any;
+}
 
 std::string resolv_conf_for(const IpAddress& resolver) {
   return std::string(kMarker) + " for as long as its tunnel is up (else: tunproxy --restore).\n" +

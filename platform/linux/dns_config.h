@@ -21,6 +21,8 @@ inline constexpr const char* kResolvConf = "/etc/resolv.conf";
 /// Our content of resolv.conf, recognizable as such.
 std::string resolv_conf_for(const IpAddress& resolver);
 bool is_our_resolv_conf(const std::string& content);
+/// Every nameserver is systemd-resolved's stub on this machine.
+bool leads_to_stub(const std::string& content);
 
 /// What a path was before we replaced it.
 struct FileBackup {

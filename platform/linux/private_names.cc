@@ -20,6 +20,7 @@ namespace {
 // Of systemd-resolved, the name service cache and mDNS.
 constexpr const char* kNameServices[] = {"/run/systemd/resolve", "/run/nscd", "/var/run/nscd",
                                          "/run/avahi-daemon"};
+constexpr const char* kUplinkResolvConf = "/run/systemd/resolve/resolv.conf";
 constexpr const char* kScratch = "/tmp";  // mounted over for a moment
 constexpr const char* kTmpfsOptions = "mode=0755,size=64k";
 
@@ -89,13 +90,24 @@ Result<void> cover_resolv_conf(const std::string& resolv_conf, const std::string
 }  // namespace
 
 Result<void> install_private_names(const IpAddress& resolver) {
+  return install_private_names(resolv_conf_for(resolver));
+}
+
+Result<void> install_private_names(const std::string& content) {
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) return cannot("mounting");
-  const std::string content = resolv_conf_for(resolver);
   const std::string resolv_conf = real_path(kResolvConf);
   auto placed = hide_name_services(resolv_conf, content);
   if (!placed) return placed.error();
   if (*placed) return {};
   return cover_resolv_conf(resolv_conf, content);
+}
+
+std::string uplink_resolv_conf() {
+  const auto plain = read_file(kResolvConf);
+  if (plain && leads_to_stub(*plain)) {
+    if (auto uplink = read_file(kUplinkResolvConf)) return *uplink;
+  }
+  return plain ? *plain : "";
 }
 
 }  // namespace tunproxy::linux_host
