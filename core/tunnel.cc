@@ -7,6 +7,7 @@
 
 #include "core/base/log.h"
 #include "core/dns/resolv_conf.h"
+#include "core/listener_options.h"
 #include "core/ssh/user_login.h"
 
 namespace tunproxy {
@@ -181,7 +182,9 @@ net::Proxy& Tunnel::way_out_by_name() {
 }
 
 Result<void> Tunnel::serve_socks(const Endpoint& at) {
-  auto server = socks5::Server::listen(loop_, at, way_out_by_name());
+  auto options = listener_options(config_.listener, at);
+  if (!options) return options.error();
+  auto server = socks5::Server::listen(loop_, at, way_out_by_name(), *std::move(options));
   if (!server) return server.error();
   server_ = std::move(*server);
   server_->carry_datagrams(datagrams());
