@@ -13,6 +13,12 @@ bool is_fake(const Target& target) {
   return !target.is_name() && FakeTable::contains(target.address());
 }
 
+Error stands_for_nothing(const Target& target) {
+  log::debug("{} stands for no name (any more): its program has to resolve again",
+             target.to_string());
+  return {ErrorCode::host_unreachable, "a fake address that stands for no name (any more)"};
+}
+
 }  // namespace
 
 std::unique_ptr<net::Attempt> FakeRedirect::connect(const Target& target,
@@ -21,11 +27,17 @@ std::unique_ptr<net::Attempt> FakeRedirect::connect(const Target& target,
   if (const std::string* name = table_.name_of(target.address())) {
     return proxy_.connect(Target::from_host(*name, target.port()), std::move(done));
   }
-  log::debug("{} stands for no name (any more): its program has to resolve again",
-             target.to_string());
-  return std::make_unique<Later<std::unique_ptr<net::Stream>>>(
-      loop_, std::move(done),
-      Error{ErrorCode::host_unreachable, "a fake address that stands for no name (any more)"});
+  return std::make_unique<Later<std::unique_ptr<net::Stream>>>(loop_, std::move(done),
+                                                               stands_for_nothing(target));
+}
+
+std::unique_ptr<net::Attempt> FakeRedirect::bind(const Target& from, net::OnBound on_bound,
+                                                 net::Done<net::Accepted> done) {
+  if (!is_fake(from)) return proxy_.bind(from, std::move(on_bound), std::move(done));
+  if (const std::string* name = table_.name_of(from.address())) {
+    return proxy_.bind(Target::from_host(*name, from.port()), std::move(on_bound), std::move(done));
+  }
+  return std::make_unique<Later<net::Accepted>>(loop_, std::move(done), stands_for_nothing(from));
 }
 
 class FakeDatagrams::Session final : public net::DatagramSession {
