@@ -135,6 +135,7 @@ void ServerConnection::on_request() {
   if (setup_->path) client.peer = setup_->path->peer;
   const Result<WayOut> way = server_.way_out(client, handshake.request());
   if (!way) return refuse(way.error().code, way.error().message);
+  way_out_ = way->owner;
   carry(*way);
 }
 

@@ -94,6 +94,7 @@ class ServerConnection {
   const Instant opened_;
   State state_ = State::handshake;
   std::unique_ptr<Admission::Ticket> ticket_;
+  std::shared_ptr<void> way_out_;        // of what follows
   std::unique_ptr<net::Stream> client_;  // the relay's, once there is one
   std::unique_ptr<Setup> setup_;         // while there is neither a flow nor an association
   std::unique_ptr<net::Relay> relay_;

@@ -31,6 +31,8 @@ struct ClientIdentity {
 struct WayOut {
   net::Proxy* proxy = nullptr;
   net::DatagramProxy* datagrams = nullptr;  ///< nullptr: UDP ASSOCIATE is answered with 07
+  /// Destroyed after the connection's flow: for a way out that was made for this request alone.
+  std::shared_ptr<void> owner = nullptr;
 };
 
 /// Chooses what carries a request of a client: by its user, its address, its destination. For UDP
@@ -72,7 +74,7 @@ struct ServerStats {
   uint64_t dropped = 0;     ///< of these, closed unheard at a limit
   uint64_t evicted = 0;     ///< of these, closed half-open in favour of newer ones
   uint64_t late = 0;        ///< of these, made no request in time
-  uint64_t malformed = 0;   ///< of these, refused in the handshake, bad credentials aside
+  uint64_t malformed = 0;   ///< of these, refused in the handshake, wrong passwords aside
   uint64_t over_limit = 0;  ///< requests that were refused at a limit
   uint64_t credentials_right = 0;
   uint64_t credentials_wrong = 0;

@@ -186,7 +186,7 @@ TEST(WayOut, IsChosenByUserAddressProtocolAndTarget) {
   const auto choose = [&](const ClientIdentity& client, const Request& request) -> Result<WayOut> {
     asked.push_back(client);
     if (request.target.port() == 25) return Error{ErrorCode::not_allowed, "no mail"};
-    return WayOut{client.user == "anna" ? &annas : &others, nullptr};
+    return WayOut{.proxy = client.user == "anna" ? &annas : &others};
   };
   Server server(loop, choose, options);
   const ClientPath path{*Endpoint::parse("192.0.2.1:1080"), *Endpoint::parse("192.0.2.9:5555")};
@@ -210,13 +210,33 @@ TEST(WayOut, IsChosenByUserAddressProtocolAndTarget) {
   EXPECT_EQ(annas.calls.size() + others.calls.size(), 2u);
 }
 
+TEST(WayOut, MayBelongToTheConnection) {
+  io::Loop loop;
+  std::weak_ptr<FakeProxy> made;
+  const auto choose = [&](const ClientIdentity&, const Request&) -> Result<WayOut> {
+    auto own = std::make_shared<FakeProxy>(loop);
+    made = own;
+    return WayOut{.proxy = own.get(), .owner = own};
+  };
+  Server server(loop, choose);
+  ServedClient client(loop, server);
+  client.send(hello_and_request());
+  ASSERT_TRUE(run_until(loop, [&] { return made.lock() && made.lock()->calls.size() == 1; }));
+  auto target = made.lock()->succeed(0);
+  ASSERT_TRUE(client.receives(greeted(0)));
+  EXPECT_FALSE(made.expired());
+  target->finish();
+  client.stream->finish();
+  EXPECT_TRUE(run_until(loop, [&] { return made.expired(); }));
+}
+
 TEST(WayOut, AnAnonymousClientHasNoName) {
   io::Loop loop;
   FakeProxy proxy(loop);
   std::optional<ClientIdentity> asked;
   const auto choose = [&](const ClientIdentity& client, const Request&) -> Result<WayOut> {
     asked = client;
-    return WayOut{&proxy, nullptr};
+    return WayOut{.proxy = &proxy};
   };
   Server server(loop, choose);
   ServedClient client(loop, server);
