@@ -29,6 +29,7 @@ class CountedStream final : public net::Stream {
     entry_.flow().up += taken;
     return taken;
   }
+  void limit_unsent(size_t bytes) override { stream_->limit_unsent(bytes); }
   void finish() override { stream_->finish(); }
   bool finished() const override { return stream_->finished(); }
   bool ended() const override { return stream_->ended(); }

@@ -3,7 +3,10 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <cstring>
+#include <fstream>
 #include <utility>
 
 namespace tunproxy::rules {
@@ -319,6 +322,21 @@ Result<void> read_list(std::string_view name, std::string_view text, Add add) {
 
 Result<Parsed> parse_rules(std::string_view text) {
   return Parser().parse(text);
+}
+
+Result<Parsed> parse_rules_file(const std::string& file) {
+  std::ifstream stream(file, std::ios::binary);
+  std::string text;
+  for (char some[64 * 1024]; stream && text.size() <= kMaxText;) {
+    stream.read(some, sizeof some);
+    text.append(some, static_cast<size_t>(stream.gcount()));
+  }
+  if (!stream.eof() && text.size() <= kMaxText) {
+    return Error{ErrorCode::usage, fmt::format("{}: {}", file, std::strerror(errno))};
+  }
+  auto parsed = parse_rules(text);
+  if (parsed) return parsed;
+  return Error{ErrorCode::usage, fmt::format("{}, {}", file, parsed.error().message)};
 }
 
 Result<Parsed> parse_lists(std::string_view allowed_hosts, std::string_view allowed_ports) {

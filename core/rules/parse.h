@@ -8,6 +8,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -26,6 +27,8 @@ inline constexpr size_t kMaxRules = 100'000;
 
 /// A whole file. Error usage, "line 7: …", for the first line that is not understood.
 Result<Parsed> parse_rules(std::string_view text);
+/// The same from a file. The Error begins with its name: "FILE, line 7: …".
+Result<Parsed> parse_rules_file(const std::string& file);
 /// The simple form from two lists with one entry a line, as a configuration has them; an empty list
 /// is all hosts, or all ports. The Error says which list and line.
 Result<Parsed> parse_lists(std::string_view allowed_hosts, std::string_view allowed_ports);

@@ -4,10 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <set>
 #include <utility>
 
@@ -73,22 +69,6 @@ void RuleSet::add_to_index(uint32_t index) {
     case HostPattern::Kind::block:
       return (host.block.address.is_v4() ? blocks4_ : blocks6_).add(host.block, index);
   }
-}
-
-Result<std::shared_ptr<const RuleSet>> RuleSet::load(const std::string& file) {
-  std::ifstream stream(file, std::ios::binary);
-  std::string text;
-  if (stream) text.resize(kMaxText + 1);
-  if (stream) stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (!stream && !stream.eof()) {
-    return Error{ErrorCode::usage, fmt::format("{}: {}", file, std::strerror(errno))};
-  }
-  text.resize(static_cast<size_t>(stream.gcount()));
-  auto parsed = parse_rules(text);
-  if (!parsed) {
-    return Error{ErrorCode::usage, fmt::format("{}, {}", file, parsed.error().message)};
-  }
-  return std::shared_ptr<const RuleSet>(std::make_shared<RuleSet>(std::move(*parsed)));
 }
 
 Verdict RuleSet::judge(const Flow& flow) const {

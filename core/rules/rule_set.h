@@ -4,7 +4,6 @@
 // table, wildcards by one for each level of the name, addresses by a trie.
 #pragma once
 
-#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -36,14 +35,12 @@ struct Verdict {
   bool operator==(const Verdict&) const = default;
 };
 
-/// Immutable: shared by everything that asks it, and replaced as a whole.
+/// Immutable: replaced as a whole.
 class RuleSet {
  public:
   /// No rules: everything goes through the tunnel.
   RuleSet() : RuleSet(Parsed{}) {}
   explicit RuleSet(Parsed parsed);
-  /// Reads and parses a file. Error usage, "FILE, line 7: …".
-  static Result<std::shared_ptr<const RuleSet>> load(const std::string& file);
 
   /// The first rule that matches. A rule about a name matches only if the name is known, one about
   /// addresses only if the address is.

@@ -118,18 +118,19 @@ TEST(RuleSet, NamesOfAnyLengthAreJudged) {
 TEST(RuleSet, AFileIsReadAndItsErrorsSayWhere) {
   const std::string file = ::testing::TempDir() + "rules_test.rules";
   std::ofstream(file) << "deny a\ndefault direct\n";
-  const auto set = RuleSet::load(file);
-  ASSERT_TRUE(set) << set.error().message;
-  EXPECT_EQ((*set)->otherwise(), Action::direct);
-  EXPECT_EQ((*set)->name_of(0), "line 1");
-  EXPECT_EQ((*set)->name_of(Verdict::kDefault), "default");
+  auto parsed = parse_rules_file(file);
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  const RuleSet set(std::move(*parsed));
+  EXPECT_EQ(set.otherwise(), Action::direct);
+  EXPECT_EQ(set.name_of(0), "line 1");
+  EXPECT_EQ(set.name_of(Verdict::kDefault), "default");
   std::ofstream(file) << "deny a\ndeny b c\n";
-  EXPECT_EQ(RuleSet::load(file).error().message.find(file + ", line 2: 'c'"), 0U);
+  EXPECT_EQ(parse_rules_file(file).error().message.find(file + ", line 2: 'c'"), 0U);
   std::ofstream(file) << "";
-  EXPECT_TRUE(RuleSet::load(file));
+  EXPECT_TRUE(parse_rules_file(file));
   std::remove(file.c_str());
-  EXPECT_NE(RuleSet::load(file).error().message.find("No such file"), std::string::npos);
-  EXPECT_FALSE(RuleSet::load(::testing::TempDir()));
+  EXPECT_NE(parse_rules_file(file).error().message.find("No such file"), std::string::npos);
+  EXPECT_FALSE(parse_rules_file(::testing::TempDir()));
 }
 
 std::vector<std::string> relay_denies(const std::string& text) {

@@ -1,0 +1,34 @@
+// GatedWay: the way out as one source of flows sees it: behind the rules, and with names in place
+// of the addresses that stand for them.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "core/dns/fake_redirect.h"
+#include "core/dns/fake_table.h"
+#include "core/gate/datagram_gate.h"
+#include "core/gate/gate.h"
+
+namespace tunproxy {
+
+/// Lives in one loop thread; outlives its flows.
+class GatedWay {
+ public:
+  /// `datagrams` may be nullptr: none are carried. `fakes`: nullptr without --dns fake. REQUIRES:
+  /// all of them outlive it.
+  GatedWay(gate::Gatekeeper& keeper, const gate::Who& who, net::Proxy& out,
+           net::DatagramProxy* datagrams, dns::FakeTable* fakes);
+
+  net::Proxy& streams();
+  /// nullptr: none are carried, and no rule leads any outside the tunnel.
+  net::DatagramProxy* datagrams();
+
+ private:
+  gate::Gate gate_;
+  std::optional<gate::DatagramGate> datagram_gate_;
+  std::optional<dns::FakeRedirect> fake_redirect_;
+  std::optional<dns::FakeDatagrams> fake_datagrams_;
+};
+
+}  // namespace tunproxy
