@@ -33,6 +33,9 @@ class Request : public net::Attempt {
   /// Ends with this, soon.
   void fail(Error why);
 
+  /// Is in no list from now on; what serves it, goes on.
+  void leave();
+
   bool repeatable() const { return repeatable_; }
   const Session* session() const { return session_; }  ///< that serves it; nullptr: none
 
@@ -42,7 +45,6 @@ class Request : public net::Attempt {
   virtual void end(const Error& why) = 0;
   /// The session is lost and this may be repeated: the loss will be told, and another found.
   bool will_repeat() const { return repeatable_ && session_ != nullptr && session_->error(); }
-  void leave();
 
  private:
   void join(List& list);

@@ -43,7 +43,9 @@ Supervisor::Supervisor(io::Loop& loop, SupervisorOptions options)
       leaving_timer_(loop, [this] { watch_leaving(); }) {}
 
 Supervisor::~Supervisor() {
-  assert(waiting_.empty() && served_.empty());
+  if (line_) take_back(line_->session.get());
+  fail_waiting(kStopped);
+  while (!served_.empty()) served_.front()->leave();  // their session ends them
 }
 
 void Supervisor::start(net::Done<void> done) {
@@ -237,7 +239,7 @@ bool Supervisor::sound() const {
 }
 
 void Supervisor::set_state(State next, const Error* error) {
-  assert(next != state_ && state_ != State::failed);
+  assert(next != state_ && (state_ != State::failed || next == State::stopped));
   reason_ = error != nullptr ? error->message : "";
   log::debug("ssh: {} -> {}{}{}", to_string(state_), to_string(next), error ? ": " : "", reason_);
   state_ = next;

@@ -51,7 +51,7 @@ class Supervisor final : public net::Proxy {
   };
 
   Supervisor(io::Loop& loop, SupervisorOptions options);
-  /// REQUIRES: all attempts are gone.
+  /// As stop(), without a word to start() and on_state().
   ~Supervisor() override;
 
   /// Makes the first connection; `done` gets its outcome (the codes of Session::open, and

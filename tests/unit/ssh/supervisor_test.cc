@@ -1,63 +1,26 @@
 #include "core/ssh/supervisor.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 
+#include <chrono>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "core/net/relay.h"
 #include "tests/unit/ssh/session_fixture.h"
+#include "tests/unit/ssh/tap.h"
 
 namespace tunproxy {
 namespace {
 
 using testing::Flow;
 using testing::FlowTarget;
+using testing::Tap;
 using State = ssh::Supervisor::State;
-
-/// A tap on the way to the sshd: it can cut every connection, and refuse new ones.
-class Tap {
- public:
-  Tap(io::Loop& loop, uint16_t to) : loop_(loop), to_({*IpAddress::parse("127.0.0.1"), to}) {
-    listener_ = std::move(*io::TcpListener::listen(
-        loop, {*IpAddress::parse("127.0.0.1"), 0},
-        [this](std::unique_ptr<io::TcpStream> client) { forward(std::move(client)); }));
-  }
-
-  Target address() const { return Target(listener_->local()); }
-  size_t connections() const { return taken_; }
-  size_t refusals() const { return refused_; }
-  void refuse(bool on) { refusing_ = on; }
-  void cut() { relays_.clear(); }
-
- private:
-  void forward(std::unique_ptr<io::TcpStream> client) {
-    if (refusing_) {
-      ++refused_;
-      return;
-    }
-    ++taken_;
-    waiting_.push_back(std::move(client));
-    dials_.push_back(
-        io::dial(loop_, Target(to_), {}, [this, at = waiting_.size() - 1](auto server) {
-          relays_.push_back(std::make_unique<net::Relay>(std::move(waiting_[at]),
-                                                         std::move(*server), [](const Error*) {}));
-        }));
-  }
-
-  io::Loop& loop_;
-  Endpoint to_;
-  size_t taken_ = 0;
-  size_t refused_ = 0;
-  bool refusing_ = false;
-  std::vector<std::unique_ptr<io::TcpStream>> waiting_;
-  std::vector<std::unique_ptr<net::Attempt>> dials_;
-  std::vector<std::unique_ptr<net::Relay>> relays_;
-  std::unique_ptr<io::TcpListener> listener_;
-};
 
 class SupervisorTest : public testing::SessionTest {
  protected:
@@ -71,8 +34,10 @@ class SupervisorTest : public testing::SessionTest {
     supervisor_.reset();
   }
 
-  void make_supervisor(const Target& server) {
+  void make_supervisor(const Target& server, Duration keepalive = 60s) {
     ssh::SupervisorOptions options;
+    options.keepalive = keepalive;
+    options.asleep = [this] { return asleep_; };
     options.server = server;
     options.first_pause = 10ms;
     options.longest_pause = 50ms;
@@ -105,6 +70,17 @@ class SupervisorTest : public testing::SessionTest {
     return outcome.value_or(ErrorCode::general);
   }
 
+  /// A flow that stays.
+  std::unique_ptr<Flow> open_flow(const Target& target, Flow::Plan plan) {
+    std::unique_ptr<Flow> flow;
+    attempt_ = supervisor_->connect(target, [&](auto stream) {
+      if (stream) flow = std::make_unique<Flow>(std::move(*stream), plan);
+    });
+    EXPECT_TRUE(run_until([&] { return flow != nullptr; }));
+    return flow;
+  }
+
+  Duration asleep_{};
   std::unique_ptr<Tap> tap_;
   std::unique_ptr<ssh::Supervisor> supervisor_;
   std::unique_ptr<net::Attempt> attempt_;
@@ -183,6 +159,131 @@ TEST_F(SupervisorTest, AServerThatIsNotThereFailsTheStart) {
   EXPECT_EQ(started.error().code, ErrorCode::server_unreachable);
   EXPECT_NE(started.error().message.find(closed.to_string()), std::string::npos);
   EXPECT_EQ(supervisor_->state(), State::failed);
+}
+
+TEST_F(SupervisorTest, ADoubtedServerGetsASecondConnectionAndKeepsItsFlows) {
+  constexpr uint64_t kBytes = 8 << 20;
+  FlowTarget target(loop_, [](size_t) { return Flow::Plan{1, kBytes, 0, 0}; });
+  ASSERT_TRUE(start());
+  auto old = open_flow(target.target(), {0, 0, 1, kBytes});
+  old->read_up_to(1000);
+  sshd_->signal_connections(SIGSTOP);
+  supervisor_->network_changed();
+  ASSERT_TRUE(run_until([&] { return supervisor_->counters().logins == 2; }));
+  EXPECT_EQ(supervisor_->state(), State::online);
+  const auto young = open_flow(target.target(), {0, 0, 1, kBytes});
+  EXPECT_TRUE(run_until([&] { return young->received_all(); }));
+  sshd_->signal(SIGCONT);
+  old->read_up_to(UINT64_MAX);
+  EXPECT_TRUE(run_until([&] { return old->received_all(); }));
+  EXPECT_TRUE(old->intact() && young->intact());
+  EXPECT_EQ(supervisor_->counters().losses, 0U);
+  old.reset();
+  EXPECT_TRUE(run_until([&] { return supervisor_->load().channels <= 1; }));
+}
+
+TEST_F(SupervisorTest, AServerThatAnswersAgainIsNotReplaced) {
+  ASSERT_TRUE(start());
+  tap_->refuse(true);
+  sshd_->signal_connections(SIGSTOP);
+  supervisor_->network_changed();
+  ASSERT_TRUE(run_until([&] { return tap_->refusals() >= 1; }));
+  EXPECT_FALSE(supervisor_->sound());
+  sshd_->signal(SIGCONT);
+  EXPECT_TRUE(run_until([&] { return supervisor_->sound(); }));
+  EXPECT_EQ(states_.back(), State::online);
+  EXPECT_EQ(tap_->connections(), 1U);
+}
+
+TEST_F(SupervisorTest, AFrozenServerIsNoticedByUnansweredProbes) {
+  FlowTarget target(loop_, [](size_t) { return Flow::Plan{}; });
+  make_supervisor(tap_->address(), 100ms);
+  ASSERT_TRUE(start());
+  const auto flow = open_flow(target.target(), {});
+  sshd_->signal(SIGSTOP);
+  ASSERT_TRUE(run_until([&] { return supervisor_->state() == State::reconnecting; }));
+  EXPECT_EQ(reason_, ErrorCode::timed_out);
+  EXPECT_TRUE(run_until([&] { return flow->error() != nullptr; }));
+  sshd_->signal(SIGCONT);
+  EXPECT_FALSE(connect(target.target()));
+}
+
+TEST_F(SupervisorTest, AFlowAfterASuspendMakesItProbeAtOnce) {
+  FlowTarget target(loop_, [](size_t) { return Flow::Plan{}; });
+  ASSERT_TRUE(start());
+  sshd_->signal_connections(SIGSTOP);
+  asleep_ += 1h;
+  EXPECT_FALSE(connect(target.target()));  // with the keepalive of this test: after a minute
+  EXPECT_EQ(supervisor_->counters().logins, 2U);
+}
+
+TEST_F(SupervisorTest, AnOpenThatTheLostSessionDidNotAnswerGoesToTheNext) {
+  FlowTarget target(loop_, [](size_t) { return Flow::Plan{}; });
+  ASSERT_TRUE(start());
+  sshd_->signal_connections(SIGSTOP);
+  std::optional<bool> connected;
+  attempt_ =
+      supervisor_->connect(target.target(), [&](auto stream) { connected = stream.has_value(); });
+  tap_->cut();
+  ASSERT_TRUE(run_until([&] { return connected.has_value(); }));
+  EXPECT_TRUE(*connected);
+  EXPECT_EQ(supervisor_->counters().losses, 1U);
+}
+
+TEST_F(SupervisorTest, StoppingEndsEverythingAndItMayStartAgain) {
+  FlowTarget target(loop_, [](size_t) { return Flow::Plan{}; });
+  ASSERT_TRUE(start());
+  auto flow = open_flow(target.target(), {});
+  std::optional<ErrorCode> outcome;
+  sshd_->signal_connections(SIGSTOP);
+  attempt_ =
+      supervisor_->connect(target.target(), [&](auto stream) { outcome = stream.error().code; });
+  supervisor_->stop();
+  EXPECT_EQ(supervisor_->state(), State::stopped);
+  EXPECT_TRUE(run_until([&] { return outcome && flow->error() != nullptr; }));
+  EXPECT_EQ(outcome, ErrorCode::host_unreachable);
+  EXPECT_EQ(connect(target.target()), ErrorCode::host_unreachable);
+  sshd_->signal(SIGCONT);
+  ASSERT_TRUE(start());
+  EXPECT_FALSE(connect(target.target()));
+}
+
+TEST_F(SupervisorTest, StoppingWhileItConnectsTellsWhoWaits) {
+  tap_->refuse(false);
+  std::optional<ErrorCode> outcome;
+  supervisor_->start([&](Result<void> started) { outcome = started.error().code; });
+  ASSERT_TRUE(run_until([&] { return supervisor_->state() == State::authenticating; }));
+  supervisor_->stop();
+  ASSERT_TRUE(run_until([&] { return outcome.has_value(); }));
+  EXPECT_EQ(outcome, ErrorCode::cancelled);
+}
+
+TEST_F(SupervisorTest, AServerThatTurnsItAwayIsLeftAlone) {
+  ASSERT_TRUE(start());
+  tap_->refuse(true, "Not allowed at this time\r\n");
+  tap_->cut();
+  ASSERT_TRUE(run_until([&] { return tap_->refusals() == 1; }));
+  // With the pauses of this test it would have tried many times by now, and at a change at once.
+  const auto until = std::chrono::steady_clock::now() + 1s;
+  run_until([&] {
+    supervisor_->network_changed();
+    return std::chrono::steady_clock::now() > until;
+  });
+  EXPECT_EQ(tap_->refusals(), 1U);
+}
+
+TEST_F(SupervisorTest, ManyReconnectsLeaveNoDescriptorBehind) {
+  const auto descriptors = [] {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
+  };
+  ASSERT_TRUE(start());
+  ptrdiff_t before = 0;
+  for (uint64_t n = 1; n <= 20; ++n) {
+    tap_->cut();
+    ASSERT_TRUE(run_until([&] { return supervisor_->counters().logins == n + 1; }));
+    if (n == 2) before = descriptors();
+  }
+  EXPECT_TRUE(run_until([&] { return descriptors() <= before; }, 10s)) << descriptors() - before;
 }
 
 }  // namespace

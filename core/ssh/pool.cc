@@ -1,0 +1,253 @@
+#include "core/ssh/pool.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/log.h"
+#include "core/ssh/turned_away.h"
+
+namespace tunproxy::ssh {
+namespace {
+
+constexpr Duration kTick = 1s;
+constexpr uint64_t kAsMuchAsAFlow = 64 * 1024;  // bytes a second that weigh as one flow more
+
+}  // namespace
+
+Pool::Pool(io::Loop& loop, PoolOptions options)
+    : loop_(loop),
+      options_(std::move(options)),
+      keepalive_(options_.session.keepalive),
+      tick_(loop, [this] { tick(); }),
+      sweep_(loop, [this] { sweep(); }) {
+  members_.push_back(std::make_unique<Member>(loop_, options_.session));
+  first().on_state([this](State, const Error* error) {
+    update_state(error);
+    sweep_.schedule();
+  });
+}
+
+Pool::~Pool() = default;
+
+void Pool::start(net::Done<void> done) {
+  first().start(std::move(done));
+}
+
+void Pool::stop() {
+  tick_.stop();
+  sweep_.cancel();
+  if (coming_) retire(std::move(coming_));
+  while (members_.size() > 1) {
+    members_.back()->supervisor.stop();
+    retire(std::move(members_.back()));
+    members_.pop_back();
+  }
+  first().stop();
+}
+
+void Pool::update_state(const Error* error) {
+  const bool online = std::any_of(members_.begin(), members_.end(), [](const auto& member) {
+    return member->supervisor.state() == State::online;
+  });
+  const State next = first().state() != State::failed && online ? State::online : first().state();
+  if (next == state_) return;
+  if (next == State::online) ++online_times_;
+  state_ = next;
+  if (changed_) changed_(next, error);
+}
+
+// -- flows
+
+std::unique_ptr<net::Attempt> Pool::connect(const Target& target, StreamDone done) {
+  auto attempt = choose().connect(target, std::move(done));
+  consider();
+  return attempt;
+}
+
+std::unique_ptr<net::Attempt> Pool::Expedited::connect(const Target& target, StreamDone done) {
+  return pool_.choose().expedited().connect(target, std::move(done));
+}
+
+std::unique_ptr<net::Attempt> Pool::bind(const Target& from, net::OnBound on_bound,
+                                         net::Done<net::Accepted> done) {
+  return choose().bind(from, std::move(on_bound), std::move(done));
+}
+
+std::unique_ptr<net::Attempt> Pool::run(std::string command, StreamDone done) {
+  return choose().run(std::move(command), std::move(done));
+}
+
+std::unique_ptr<net::Attempt> Pool::exec(std::string command, net::Done<ExecResult> done) {
+  return choose().exec(std::move(command), std::move(done));
+}
+
+Supervisor& Pool::choose() {
+  if (!tick_.active()) tick_.start(kTick);
+  return lightest();
+}
+
+// Sound before doubtful, then by weight; while none is sound, the first, as it will be renewed.
+Supervisor& Pool::lightest(bool* sound) const {
+  const Member* best = nullptr;
+  uint64_t least = UINT64_MAX;
+  for (const auto& member : members_) {
+    if (!member->supervisor.sound()) continue;
+    const uint64_t weight = member->supervisor.load().channels + member->rate / kAsMuchAsAFlow;
+    if (weight < least) {
+      least = weight;
+      best = member.get();
+    }
+  }
+  if (sound != nullptr) *sound = best != nullptr;
+  return best != nullptr ? const_cast<Member*>(best)->supervisor : first();
+}
+
+// -- how many
+
+void Pool::tick() {
+  size_t channels = 0;
+  for (auto& member : members_) {
+    measure(*member);
+    channels += member->supervisor.load().channels;
+  }
+  sweep();
+  shrink();
+  consider();
+  if (channels > 0 || members_.size() > 1) tick_.start(kTick);
+}
+
+void Pool::measure(Member& member) const {
+  const SessionLoad load = member.supervisor.load();
+  const uint64_t carried = load.received + load.sent;
+  member.rate = carried >= member.carried ? carried - member.carried : carried;
+  member.carried = carried;
+  if (load.channels > 0 || member.used_at == Instant{}) member.used_at = loop_.now();
+}
+
+void Pool::consider() {
+  const bool may = options_.make_quiet_login && !coming_ && loop_.now() >= grow_at_;
+  if (may && first().sound() && members_.size() < std::min(wanted(), options_.sessions)) grow();
+}
+
+// A flow that comes beside a bulk transfer should find a session that is free.
+size_t Pool::wanted() const {
+  size_t flows = 0;
+  bool all_carry_much = true;
+  for (const auto& member : members_) {
+    flows += member->supervisor.load().channels;
+    all_carry_much &= member->rate >= kMuch;
+  }
+  const size_t for_flows = (flows + kFlowsEach - 1) / kFlowsEach;
+  return std::max(for_flows, members_.size() + (all_carry_much ? 1 : 0));
+}
+
+void Pool::grow() {
+  SupervisorOptions options = options_.session;
+  options.addresses = first().addresses();
+  options.make_login = options_.make_quiet_login;
+  options.keepalive = keepalive_;
+  options.reconnect = false;
+  coming_ = std::make_unique<Member>(loop_, std::move(options));
+  coming_->supervisor.on_state([this](State, const Error*) { sweep_.schedule(); });
+  coming_->supervisor.start([this](Result<void> outcome) { grown(std::move(outcome)); });
+}
+
+void Pool::grown(Result<void> outcome) {
+  if (outcome) {
+    members_.push_back(std::move(coming_));
+    log::debug("ssh: {} sessions", members_.size());
+    return consider();
+  }
+  const bool refused = permanent(outcome.error()) || stay_away(outcome.error()) > 0ms;
+  log::info("the SSH server grants no further session, {} it is: {}", members_.size(),
+            outcome.error().message);
+  grow_at_ = loop_.now() + (refused ? options_.refused : options_.unanswered);
+  retire(std::move(coming_));
+}
+
+void Pool::shrink() {
+  const auto& last = members_.back();
+  if (members_.size() == 1 || wanted() >= members_.size()) return;
+  if (loop_.now() - last->used_at < options_.idle) {
+    // The one that has been idle for longest goes first.
+    std::stable_sort(members_.begin() + 1, members_.end(),
+                     [](const auto& a, const auto& b) { return a->used_at > b->used_at; });
+    if (loop_.now() - members_.back()->used_at < options_.idle) return;
+  }
+  members_.back()->supervisor.stop();
+  retire(std::move(members_.back()));
+  members_.pop_back();
+  log::debug("ssh: {} sessions", members_.size());
+}
+
+// Flows that wait at a session which is lost or in doubt go to one that is not.
+void Pool::sweep() {
+  bool sound = false;
+  Supervisor& refuge = lightest(&sound);
+  for (auto& member : members_) {
+    Supervisor& supervisor = member->supervisor;
+    const bool gone = supervisor.state() == State::failed && &supervisor != &first();
+    if (&supervisor != &refuge && (gone || (sound && !supervisor.sound()))) {
+      supervisor.hand_over(refuge);
+    }
+    if (gone) retire(std::move(member));
+  }
+  std::erase(members_, nullptr);
+  static const Error kNone{ErrorCode::server_unreachable, "the last SSH session is lost"};
+  update_state(&kNone);
+}
+
+void Pool::retire(std::unique_ptr<Member> member) {
+  const Supervisor::Counters counters = member->supervisor.counters();
+  past_.logins += counters.logins;
+  past_.losses += counters.losses;
+  past_.received += counters.received;
+  past_.sent += counters.sent;
+  member->supervisor.on_state(nullptr);
+  loop_.retire(std::move(member));
+}
+
+// -- all of them
+
+const std::vector<Endpoint>& Pool::addresses() const {
+  return first().addresses();
+}
+
+void Pool::network_changed() {
+  for (const auto& member : members_) member->supervisor.network_changed();
+  grow_at_ = std::min(grow_at_, loop_.now() + options_.unanswered);
+}
+
+void Pool::set_keepalive(Duration keepalive) {
+  keepalive_ = keepalive;
+  for (const auto& member : members_) member->supervisor.set_keepalive(keepalive);
+}
+
+Pool::Status Pool::status() const {
+  Status status;
+  status.state = state_;
+  status.reason = first().reason();
+  Supervisor::Counters sum = past_;
+  for (const auto& member : members_) {
+    const Supervisor& supervisor = member->supervisor;
+    const Supervisor::Counters counters = supervisor.counters();
+    const bool online = supervisor.state() == State::online;
+    const SessionLoad load = supervisor.load();
+    status.sessions.push_back({supervisor.state(), supervisor.sound(), load.channels, load.received,
+                               load.sent, supervisor.round_trip(),
+                               online ? loop_.now() - supervisor.online_since() : 0ms});
+    status.channels += load.channels;
+    sum.logins += counters.logins;
+    sum.losses += counters.losses;
+    sum.received += counters.received;
+    sum.sent += counters.sent;
+  }
+  status.received = sum.received;
+  status.sent = sum.sent;
+  status.logins = sum.logins;
+  status.losses = sum.losses;
+  status.reconnects = online_times_ > 0 ? online_times_ - 1 : 0;
+  return status;
+}
+
+}  // namespace tunproxy::ssh
