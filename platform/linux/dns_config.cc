@@ -1,29 +1,20 @@
 #include "platform/linux/dns_config.h"
 
 #include <fcntl.h>
-#include <poll.h>
-#include <spawn.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
 #include <sstream>
 #include <utility>
-#include <vector>
 
 #include "core/base/log.h"
-#include "core/base/unique_fd.h"
 #include "platform/linux/files.h"
 
 namespace tunproxy::linux_host {
 namespace {
 
 constexpr const char* kMarker = "# Written by tunproxy";
-constexpr const char* kResolvedSocket = "/run/systemd/resolve/io.systemd.Resolve";
-constexpr int kResolvectlTimeout = 5000;  // ms
 
 Result<FileBackup> back_up(const std::string& path) {
   FileBackup backup;
@@ -61,39 +52,6 @@ Result<void> put_file(const std::string& path, const std::string& content, const
   return written ? written : replaced;
 }
 
-bool run_resolvectl(std::vector<std::string> arguments) {
-  std::vector<char*> argv;
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  posix_spawn_file_actions_t quiet;
-  posix_spawn_file_actions_init(&quiet);
-  for (const int fd : {0, 1, 2}) {
-    posix_spawn_file_actions_addopen(&quiet, fd, "/dev/null", O_RDWR, 0);
-  }
-  pid_t child = 0;
-  const int failed = ::posix_spawnp(&child, argv[0], &quiet, nullptr, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&quiet);
-  if (failed != 0) return false;
-  const UniqueFd exited(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
-  pollfd wait{exited.get(), POLLIN, 0};
-  if (exited && ::poll(&wait, 1, kResolvectlTimeout) == 0) ::kill(child, SIGKILL);
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
-  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
-Result<void> tell_resolved(const std::string& tun, const IpAddress& resolver) {
-  if (run_resolvectl({"resolvectl", "dns", tun, resolver.to_string()}) &&
-      run_resolvectl({"resolvectl", "domain", tun, "~."}) &&
-      run_resolvectl({"resolvectl", "default-route", tun, "yes"})) {
-    return {};
-  }
-  return Error{
-      ErrorCode::general,
-      "systemd-resolved does not take the tunnel's resolver (resolvectl dns " + tun + " …)"};
-}
-
 }  // namespace
 
 bool leads_to_stub(const std::string& content) {
@@ -120,7 +78,8 @@ bool is_our_resolv_conf(const std::string& content) {
 
 Result<DnsPlan> plan_dns() {
   DnsPlan plan;
-  plan.resolved = ::access(kResolvedSocket, F_OK) == 0 && run_resolvectl({"resolvectl", "status"});
+  plan.resolved = resolved_runs();
+  if (plan.resolved) plan.domains = link_domains();
   auto content = read_file(kResolvConf);
   if (content && is_our_resolv_conf(*content)) {
     return Error{
@@ -137,7 +96,7 @@ Result<DnsPlan> plan_dns() {
 
 Result<void> install_dns(const DnsPlan& plan, const std::string& tun, const IpAddress& resolver) {
   if (plan.resolved) {
-    if (auto told = tell_resolved(tun, resolver); !told) return told;
+    if (auto told = install_resolved(tun, resolver, plan.domains); !told) return told;
   }
   if (!plan.resolv_conf) return {};
   return put_file(plan.resolv_conf->path, resolv_conf_for(resolver), *plan.resolv_conf);

@@ -1,8 +1,7 @@
 // DNS configuration of the machine: names go to the tunnel's resolver while the tunnel is up.
 //
-// resolv.conf is replaced unless it already leads to systemd-resolved's stub; where
-// systemd-resolved runs, the TUN also becomes its route for all names (it drops that by itself when
-// the interface goes).
+// resolv.conf is replaced unless it already leads to systemd-resolved's stub; where that runs, it
+// is told as well (resolved.h).
 #pragma once
 
 #include <sys/types.h>
@@ -10,9 +9,11 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/base/address.h"
 #include "core/base/result.h"
+#include "platform/linux/resolved.h"
 
 namespace tunproxy::linux_host {
 
@@ -39,6 +40,7 @@ struct FileBackup {
 struct DnsPlan {
   std::optional<FileBackup> resolv_conf;  ///< empty: stays as it is
   bool resolved = false;                  ///< systemd-resolved runs: tell it
+  std::vector<LinkDomains> domains;       ///< that it has of other links
 };
 
 /// An Error if resolv.conf is already ours (a tunproxy of another network namespace). Changes

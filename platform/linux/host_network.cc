@@ -23,6 +23,9 @@ RestoreReport undo(Netlink& netlink, const Journal& journal) {
       note({}, journal.resolv_conf->path);
     }
   }
+  if (!journal.domains.empty()) {
+    note(restore_resolved(journal.domains), "systemd-resolved's domains of links");
+  }
   if (journal.table != 0) {
     note(remove_routes(netlink, journal.rules, journal.table),
          "routing rules and table " + std::to_string(journal.table));
@@ -108,7 +111,8 @@ Result<void> HostNetwork::apply() {
     if (!dns) return dns.error();
     dns_ = std::move(*dns);
   }
-  journal_ = {name_, routes_.number, routes_.rules, plan_reverse_path(), dns_.resolv_conf};
+  journal_ = {name_,       routes_.number, routes_.rules, plan_reverse_path(), dns_.resolv_conf,
+              dns_.domains};
   if (auto saved = file_.save(journal_); !saved) return saved;
   applied_ = true;
   auto placed = put_in_place();

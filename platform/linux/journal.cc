@@ -45,14 +45,14 @@ std::string from_hex(const std::string& hex) {
 void write_rule(std::ostream& out, const Rule& rule) {
   out << "rule " << static_cast<int>(rule.family) << ' ' << rule.priority << ' ' << rule.table
       << ' ' << rule.mark << ' ' << rule.mark_mask << ' ' << rule.unless_marked << ' '
-      << rule.suppress_prefix << '\n';
+      << rule.suppress_prefix << ' ' << rule.port << '\n';
 }
 
 Rule read_rule(std::istream& in) {
   Rule rule;
   int family = 0;
   in >> family >> rule.priority >> rule.table >> rule.mark >> rule.mark_mask >>
-      rule.unless_marked >> rule.suppress_prefix;
+      rule.unless_marked >> rule.suppress_prefix >> rule.port;
   rule.family = family == 4 ? Family::ipv4 : Family::ipv6;
   return rule;
 }
@@ -81,6 +81,14 @@ Sysctl read_sysctl(std::istream& in) {
   return sysctl;
 }
 
+LinkDomains read_domains(std::istream& in) {
+  LinkDomains link;
+  in >> link.link;
+  for (std::string domain; in >> domain;) link.domains.push_back(domain);
+  if (!link.domains.empty()) in.clear();  // the end of the line is no error
+  return link;
+}
+
 bool read_line(Journal& journal, std::istream& words) {
   std::string what;
   words >> what;
@@ -94,6 +102,8 @@ bool read_line(Journal& journal, std::istream& words) {
     journal.sysctls.push_back(read_sysctl(words));
   } else if (what == "file") {
     journal.resolv_conf = read_backup(words);
+  } else if (what == "domains") {
+    journal.domains.push_back(read_domains(words));
   } else {
     return false;
   }
@@ -151,6 +161,11 @@ std::string Journal::to_text() const {
     out << "sysctl " << sysctl.path << ' ' << sysctl.before << ' ' << sysctl.during << '\n';
   }
   if (resolv_conf) write_backup(out, *resolv_conf);
+  for (const LinkDomains& link : domains) {
+    out << "domains " << link.link;
+    for (const std::string& domain : link.domains) out << ' ' << domain;
+    out << '\n';
+  }
   return out.str();
 }
 

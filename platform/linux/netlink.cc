@@ -76,6 +76,10 @@ Message rule_message(int type, int flags, const Rule& rule) {
     nla_put_u32(message.get(), FRA_FWMARK, rule.mark);
     nla_put_u32(message.get(), FRA_FWMASK, rule.mark_mask);
   }
+  if (rule.port != 0) {
+    fib_rule_port_range range{rule.port, rule.port};
+    nla_put(message.get(), FRA_DPORT_RANGE, sizeof range, &range);
+  }
   if (rule.suppress_prefix >= 0) {
     nla_put_u32(message.get(), FRA_SUPPRESS_PREFIXLEN, static_cast<uint32_t>(rule.suppress_prefix));
   }
@@ -128,6 +132,10 @@ Rule rule_in(nlmsghdr* message) {
   if (at[FRA_PRIORITY]) rule.priority = nla_get_u32(at[FRA_PRIORITY]);
   if (at[FRA_FWMARK]) rule.mark = nla_get_u32(at[FRA_FWMARK]);
   if (at[FRA_FWMASK]) rule.mark_mask = nla_get_u32(at[FRA_FWMASK]);
+  if (nlattr* ports = at[FRA_DPORT_RANGE];
+      ports != nullptr && nla_len(ports) >= static_cast<int>(sizeof(fib_rule_port_range))) {
+    rule.port = static_cast<const fib_rule_port_range*>(nla_data(ports))->start;
+  }
   if (at[FRA_SUPPRESS_PREFIXLEN]) {
     rule.suppress_prefix = static_cast<int>(nla_get_u32(at[FRA_SUPPRESS_PREFIXLEN]));
   }

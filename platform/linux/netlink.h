@@ -22,7 +22,8 @@ namespace tunproxy::linux_host {
 
 enum class Family : uint8_t { ipv4 = 4, ipv6 = 6 };
 
-/// A routing policy rule: "all [not fwmark MARK] lookup TABLE [suppress_prefixlength N]".
+/// A routing policy rule: "all [not] [fwmark MARK] [dport PORT] lookup TABLE [suppress_prefixlength
+/// N]".
 struct Rule {
   Family family = Family::ipv4;
   uint32_t priority = 0;
@@ -31,6 +32,7 @@ struct Rule {
   uint32_t mark_mask = 0xffffffff;
   bool unless_marked = false;
   int suppress_prefix = -1;  ///< ignore routes of this prefix length and shorter; -1: none
+  uint16_t port = 0;         ///< the destination's; 0: matches whatever it is
 
   bool operator==(const Rule&) const = default;
 };

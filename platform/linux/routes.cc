@@ -19,6 +19,8 @@ constexpr uint32_t kFirstNumber = 0x2150;
 constexpr uint32_t kNumbers = 16;
 constexpr uint32_t kTunnelMetric = 1;
 constexpr uint32_t kRefuseMetric = 65535;
+constexpr uint16_t kDnsPort = 53;
+constexpr uint32_t kMostRules = 4;                // of a family
 constexpr uint32_t kFirstCommonPriority = 32766;  // of the rule that looks up the main table
 const std::string kReversePaths = "net/ipv4/conf/";
 
@@ -69,12 +71,12 @@ Result<uint32_t> free_priority(const Taken& taken) {
   for (const Rule& rule : taken.rules) {
     if (rule.priority != 0) first = std::min(first, rule.priority);
   }
-  if (first < 3) {
+  if (first <= kMostRules) {
     return Error{ErrorCode::general,
                  "no room for the tunnel's routing rules: another rule has priority " +
                      std::to_string(first) + " (see `ip rule`)"};
   }
-  return first - 2;
+  return first - kMostRules;
 }
 
 bool ipv6_exists() {
@@ -86,20 +88,20 @@ std::vector<Rule> make_rules(uint32_t number, uint32_t priority, bool everything
   std::vector<Rule> rules;
   for (const Family family : {Family::ipv4, Family::ipv6}) {
     if (family == Family::ipv6 && !ipv6_exists()) continue;
-    if (everything) {
-      Rule near;
-      near.family = family;
-      near.priority = priority;
-      near.table = RT_TABLE_MAIN;
-      near.suppress_prefix = 0;
-      rules.push_back(near);
-    }
-    Rule far;
-    far.family = family;
-    far.priority = priority + 1;
-    far.table = number;
-    far.mark = number;
-    far.unless_marked = true;
+    Rule ours{.family = family,
+              .priority = priority,
+              .table = RT_TABLE_MAIN,
+              .mark = number,
+              .port = kDnsPort};
+    Rule names{.family = family, .priority = priority + 1, .table = number, .port = kDnsPort};
+    Rule near{
+        .family = family, .priority = priority + 2, .table = RT_TABLE_MAIN, .suppress_prefix = 0};
+    Rule far{.family = family,
+             .priority = priority + 3,
+             .table = number,
+             .mark = number,
+             .unless_marked = true};
+    if (everything) rules.insert(rules.end(), {ours, names, near});
     rules.push_back(far);
   }
   return rules;

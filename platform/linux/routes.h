@@ -1,12 +1,15 @@
 // Routes: what catches the machine's traffic, and what lets the tunnel's own connection past it.
 //
 // As wg-quick does: outer sockets carry a firewall mark; whatever lacks it is looked up in a table
-// of our own, whose default route is the TUN. Two rules for each family, in this order and before
+// of our own, whose default route is the TUN. Four rules for each family, in this order and before
 // all others:
+//     fwmark MARK dport 53 lookup main         the tunnel's own connection, should it go there
+//     dport 53 lookup TABLE                    no name is asked of the networks that we are in
 //     lookup main suppress_prefixlength 0      networks that the machine is in stay reachable
 //     not fwmark MARK lookup TABLE             everything else
-// With a list of routes instead of "everything" only the second rule exists, and the table has only
-// them.
+// With a list of routes instead of "everything" only the last rule exists, and the table has only
+// them. A socket that is bound to another interface (systemd-resolved's, for the name servers of
+// that) meets the second rule's `unreachable` (below).
 //
 // Fail closed: each route has a twin of worse metric that is `unreachable`. A TUN vanishes with its
 // process (SIGKILL, crash) and its routes with it; the rules and the twins stay, so that programs

@@ -91,8 +91,11 @@ TEST(HostNetwork, PutsRulesBeforeAllOthersAndAnUnreachableTwinBehindEachRoute) {
     CHECK_THAT(host && (*host)->apply(), error_of(host));
     const std::string rules = shell("ip -j rule; ip -j -6 rule");
     const std::string table = std::to_string((*host)->mark());
-    for (const char* part : {R"("priority":998,"src":"all","table":"main","suppress_prefixlen":0)",
-                             R"("priority":999,"not":null,"src":"all","fwmark":"0x2150")"}) {
+    for (const char* part :
+         {R"("priority":996,"src":"all","fwmark":"0x2150","dport":53,"table":"main")",
+          R"("priority":997,"src":"all","dport":53,"table":"8528")",
+          R"("priority":998,"src":"all","table":"main","suppress_prefixlen":0)",
+          R"("priority":999,"not":null,"src":"all","fwmark":"0x2150")"}) {
       const size_t at = rules.find(part);
       CHECK_THAT(at != std::string::npos && rules.find(part, at + 1) != std::string::npos,
                  std::string(part) + rules);

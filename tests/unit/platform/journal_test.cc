@@ -10,7 +10,8 @@ Journal full_journal() {
   journal.tun = "tunproxy0";
   journal.table = 8528;
   journal.rules = {{Family::ipv4, 32764, 254, 0, 0xffffffff, false, 0},
-                   {Family::ipv6, 32765, 8528, 8528, 0xffffffff, true, -1}};
+                   {Family::ipv6, 32765, 8528, 8528, 0xffffffff, true, -1},
+                   {Family::ipv6, 32763, 8528, 0, 0xffffffff, false, -1, 53}};
   journal.sysctls = {{"net/ipv4/conf/eth0/rp_filter", "1", "2"}};
   journal.resolv_conf = FileBackup{"/etc/resolv.conf",
                                    FileBackup::Kind::file,
@@ -18,6 +19,7 @@ Journal full_journal() {
                                    0640,
                                    7,
                                    8};
+  journal.domains = {{"eth0", {"example.lan", "~corp.example"}}, {"wlan0", {"home.arpa"}}};
   return journal;
 }
 

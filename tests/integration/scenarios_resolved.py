@@ -1,0 +1,111 @@
+"""A machine whose names are systemd-resolved's: a real one, with a D-Bus of its own, in the client's namespace."""
+
+import contextlib
+import os
+import shutil
+
+from world import CLIENT, GOOD, GOOD6, HERE, check, sh, until
+
+EXTRACTED = os.path.abspath(os.path.join(HERE, "../../build/third_party/systemd-resolved"))  # by tools/setup.sh
+RESOLVED = "lib/systemd/systemd-resolved"
+BUS = """<busconfig><type>system</type><listen>unix:path=/run/dbus/system_bus_socket</listen><auth>EXTERNAL</auth>
+<policy context="default"><allow user="*"/><allow own="*"/><allow send_type="*"/><allow send_destination="*"/>
+<allow receive_type="*"/></policy></busconfig>
+"""
+
+
+@contextlib.contextmanager
+def resolved(world, resolv_conf="stub"):
+    """It runs, and knows one name server, by the link c0; it is what resolv.conf leads to, unless that is "own"."""
+    root = next((each for each in ("/", os.environ.get("TUNPROXY_RESOLVED", ""), EXTRACTED)
+                 if each and os.access(os.path.join(each, RESOLVED), os.X_OK)), None)
+    check(root, "no systemd-resolved: tools/setup.sh --tests fetches it")
+    path = os.environ["PATH"]
+    os.environ["PATH"] = f"{path}:{root}/usr/bin"
+    with open(world.path("bus.conf"), "w", encoding="ascii") as file:
+        file.write(BUS)
+    sh("""
+    grep -q ^systemd-resolve: /etc/passwd || echo systemd-resolve:x:991:991::/:/usr/sbin/nologin >> /etc/passwd
+    grep -q ^systemd-resolve: /etc/group || echo systemd-resolve:x:991: >> /etc/group
+    mkdir -p /run/dbus /run/systemd/resolve; chown systemd-resolve:systemd-resolve /run/systemd/resolve
+    mkdir -p /etc/systemd; printf '[Resolve]\\nLLMNR=no\\nMulticastDNS=no\\n' > /etc/systemd/resolved.conf
+    """)
+    if resolv_conf == "stub":
+        sh("rm -f /etc/resolv.conf; ln -s ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf")
+    try:
+        world.spawn(CLIENT, "bus", ["dbus-daemon", f"--config-file={world.path('bus.conf')}", "--nofork", "--nopidfile"])
+        until(lambda: os.path.exists("/run/dbus/system_bus_socket"), "D-Bus listens")
+        world.spawn(CLIENT, "resolved", [os.path.join(root, RESOLVED)])
+        until(lambda: world.run(["resolvectl", "status"])[0] == 0, "systemd-resolved answers")
+        for command in (["dns", "c0", "10.77.1.1"], ["domain", "c0", "example.lan"]):
+            code, output = world.run(["resolvectl", *command])
+            check(code == 0, f"resolvectl {command}: {output}")
+        world.before = world.machine_state()
+        yield
+        check(world.machine_state() == world.before, f"{world.machine_state()}\ninstead of\n{world.before}")
+    finally:
+        os.environ["PATH"] = path
+        for process in world.processes[-2:]:
+            process.kill()
+            process.wait()
+        shutil.rmtree("/run/systemd", ignore_errors=True)
+        shutil.rmtree("/run/dbus", ignore_errors=True)
+        world.before = world.machine_state()
+
+
+def links(world):
+    return {verb: world.run(["resolvectl", verb, "c0"])[1] for verb in ("dns", "domain", "default-route")}
+
+
+def expect_names(world):
+    for question, answer in ((["web.test"], GOOD), (["AAAA", "web6.test"], GOOD6)):
+        code, output = world.run(["dig", "+short", "+tries=3", "@127.0.0.53", *question])
+        check(code == 0 and output.strip() == answer, f"dig {question}: {output}")
+    code, output = world.run(["resolvectl", "query", "--cache=no", "web.test"])
+    check(code == 0 and GOOD in output, f"resolvectl query: {output}")
+    code, output = world.run(["curl", "-sS", "--max-time", "20", "http://web.test/"])
+    check(code == 0, f"curl: {output}")
+
+
+def test_names_systemd_resolved(world):
+    """Its route for all names is the TUN's resolver, also for the domains of other links; then all is as before."""
+    with resolved(world):
+        former = links(world)
+        for _ in range(2):
+            program = world.tunproxy(*world.ssh_arguments(), "--tun", "tunproxy7")
+            world.wait_up_by_route(program, "tunproxy7")
+            until(lambda: "198.18." in world.run(["resolvectl", "dns", "tunproxy7"])[1], "the TUN's resolver is known")
+            expect_names(world)
+            check(os.readlink("/etc/resolv.conf").endswith("stub-resolv.conf"), "resolv.conf stays")
+            for _ in range(2):  # each leaks, if it goes to c0's server
+                code, output = world.run(["resolvectl", "query", "--cache=no", "printer.example.lan"])
+                check(code == 1 and "not found" in output, f"a name of c0's domain: {output}")
+                world.run(["dig", "+short", "+tries=1", "+timeout=2", "@10.77.1.1", "web.test"])
+            check(program.stop() == 0, program.err())
+            until(lambda: "tunproxy7" not in world.run(["resolvectl", "dns"])[1], "the link is forgotten")
+            check(links(world) == former, f"{links(world)} instead of {former}")
+
+
+def test_names_systemd_resolved_beside(world):
+    """It runs, but resolv.conf leads elsewhere: both are told."""
+    with resolved(world, resolv_conf="own"):
+        program = world.machine_tunnel("--tun", "tunproxy7")
+        expect_names(world)
+        check(world.run(["dig", "+short", "+tries=3", "web.test"])[1].strip() == GOOD, "by resolv.conf")
+        check(program.stop() == 0, program.err())
+
+
+def test_names_systemd_resolved_killed(world):
+    """After a crash of ours its link is gone; --restore gives the other links back what is theirs."""
+    with resolved(world):
+        former = links(world)
+        program = world.tunproxy(*world.ssh_arguments(), "--tun", "tunproxy7")
+        world.wait_up_by_route(program, "tunproxy7")
+        expect_names(world)
+        program.process.kill()
+        program.wait()
+        until(lambda: "tunproxy7" not in world.run(["resolvectl", "dns"])[1], "the link is forgotten")
+        check("example.lan" not in links(world)["domain"], "what the dead one took away")
+        again = world.tunproxy("--restore")
+        check(again.wait() == 0, again.err())
+        check(links(world) == former, f"{links(world)} instead of {former}")
