@@ -43,7 +43,7 @@ class Family {
 
 void add_tunnel(const TunnelStatus& tunnel, std::vector<MetricFamily>& all) {
   Family up("tunproxy_up", "Whether the way out is connected", MetricType::Gauge);
-  up.add({}, tunnel.state == "up" ? 1.0 : 0.0);
+  up.add({}, tunnel.state == "online" ? 1.0 : 0.0);
   std::move(up).add_to(all);
   Family uptime("tunproxy_uptime_seconds", "Since the program started", MetricType::Gauge);
   uptime.add({}, static_cast<double>(tunnel.uptime_s));

@@ -65,8 +65,11 @@ class Redirect::Waiting final : public net::Attempt {
 };
 
 Redirect::Redirect(io::Loop& loop, net::Proxy& proxy,
-                   std::optional<std::vector<Endpoint>> resolvers)
-    : loop_(loop), proxy_(proxy), resolvers_(std::move(resolvers)) {}
+                   std::optional<std::vector<Endpoint>> resolvers, net::Proxy* to_resolvers)
+    : loop_(loop),
+      proxy_(proxy),
+      to_resolvers_(to_resolvers != nullptr ? *to_resolvers : proxy),
+      resolvers_(std::move(resolvers)) {}
 
 Redirect::~Redirect() = default;
 
@@ -75,7 +78,7 @@ std::unique_ptr<net::Attempt> Redirect::connect(const Target& target,
   if (target.port() != kPort) return proxy_.connect(target, std::move(done));
   if (!resolvers_) return std::make_unique<Waiting>(*this, target, std::move(done));
   if (resolvers_->empty()) return proxy_.connect(target, std::move(done));
-  return std::make_unique<Trying>(proxy_, *resolvers_, std::move(done));
+  return std::make_unique<Trying>(to_resolvers_, *resolvers_, std::move(done));
 }
 
 void Redirect::set_resolvers(std::vector<Endpoint> resolvers) {

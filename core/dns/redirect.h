@@ -19,9 +19,11 @@ class Redirect final : public net::Proxy {
   static constexpr Duration kResolverWait = 8s;  ///< for set_resolvers()
 
   /// `resolvers`: empty: nothing is led elsewhere; nullopt: not known yet, so connections to port
-  /// 53 wait for set_resolvers() and fail with timed_out. REQUIRES: `loop` and `proxy` outlive it;
-  /// it outlives its attempts.
-  Redirect(io::Loop& loop, net::Proxy& proxy, std::optional<std::vector<Endpoint>> resolvers);
+  /// 53 wait for set_resolvers() and fail with timed_out. `to_resolvers`: what carries those that
+  /// are led elsewhere; nullptr: `proxy` as well. REQUIRES: all outlive it; it outlives its
+  /// attempts.
+  Redirect(io::Loop& loop, net::Proxy& proxy, std::optional<std::vector<Endpoint>> resolvers,
+           net::Proxy* to_resolvers = nullptr);
   ~Redirect() override;
 
   /// As in the constructor. From the loop's thread.
@@ -36,6 +38,7 @@ class Redirect final : public net::Proxy {
 
   io::Loop& loop_;
   net::Proxy& proxy_;
+  net::Proxy& to_resolvers_;
   std::optional<std::vector<Endpoint>> resolvers_;
   std::vector<Waiting*> waiting_;
 };

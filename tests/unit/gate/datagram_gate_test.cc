@@ -1,0 +1,146 @@
+#include "core/gate/datagram_gate.h"
+
+#include "tests/unit/gate/gate_support.h"
+#include "tests/unit/socks5/fake_datagrams.h"
+
+namespace tunproxy::gate {
+namespace {
+
+class DatagramGates : public testing::GateTest {
+ protected:
+  DatagramGates() {
+    keeper_.set_direct(&direct_, &direct_udp_);
+    open();
+  }
+  void open() {
+    attempt_ = gate_.associate(
+        [this](const Endpoint& from, Bytes payload) {
+          replies_.push_back(from.to_string() + " " + std::string(as_text(payload)));
+        },
+        [this](const Error&) { closed_ = true; },
+        [this](Result<std::unique_ptr<net::DatagramSession>> session) {
+          ASSERT_TRUE(session) << session.error().message;
+          session_ = std::move(*session);
+        });
+    ASSERT_TRUE(until([&] { return session_ != nullptr; }));
+  }
+  void send(const std::string& to, std::string_view text = "x") {
+    session_->send(target(to), as_bytes(text));
+  }
+  std::vector<std::string> sent(const testing::FakeDatagrams& way) const {
+    std::vector<std::string> targets;
+    if (way.all.empty()) return targets;
+    for (const auto& [to, payload] : way.all.back()->sent) targets.push_back(to.to_string());
+    return targets;
+  }
+  using List = std::vector<std::string>;
+
+  testing::FakeDatagrams tunnel_udp_{loop_};
+  testing::FakeDatagrams direct_udp_{loop_};
+  DatagramGate gate_{keeper_, &tunnel_udp_, {account::Source::tun, ""}};
+  std::unique_ptr<net::Attempt> attempt_;
+  std::unique_ptr<net::DatagramSession> session_;
+  List replies_;
+  bool closed_ = false;
+};
+
+TEST_F(DatagramGates, EachDestinationIsJudged) {
+  set_rules("deny udp 10.0.0.0/8\ndeny tcp *\ndirect *:123");
+  send("192.0.2.1:53");
+  send("10.0.0.1:53");
+  send("192.0.2.2:123");
+  EXPECT_EQ(sent(tunnel_udp_), List{"192.0.2.1:53"});
+  ASSERT_TRUE(until([&] { return replies_.size() == 2; }));
+  EXPECT_EQ(sent(direct_udp_), List{"192.0.2.2:123"});
+  EXPECT_EQ(dropped(account::Drop::denied), 1U);
+  EXPECT_EQ(session_->refuses(target("10.0.0.1:53")), ErrorCode::not_allowed);
+  EXPECT_FALSE(session_->refuses(target("192.0.2.1:53")));
+  EXPECT_FALSE(session_->refuses(target("192.0.2.2:123")));
+  const account::Flow& flow = account_.flows().front();
+  EXPECT_EQ(flow.up, 2U);
+  EXPECT_EQ(flow.down, 2U);
+  EXPECT_EQ(flow.target, target("192.0.2.1:53"));
+  EXPECT_EQ(account_.counters().rules.at("line 1"), 1U);
+}
+
+TEST_F(DatagramGates, NewRulesHoldAtOnce) {
+  send("192.0.2.1:53");
+  set_rules("deny *");
+  send("192.0.2.1:53");
+  EXPECT_EQ(sent(tunnel_udp_).size(), 1U);
+  set_rules("allow *");
+  send("192.0.2.1:53");
+  EXPECT_EQ(sent(tunnel_udp_).size(), 2U);
+}
+
+TEST_F(DatagramGates, NamesWaitForTheirAddressesWhereTheseDecide) {
+  set_rules("deny 10.0.0.0/8");
+  names_.table["in.example"] = {"10.0.0.1"};
+  names_.table["out.example"] = {"10.0.0.1", "192.0.2.7"};
+  send("in.example:53");
+  send("out.example:53", "1");
+  send("out.example:53", "2");
+  EXPECT_FALSE(session_->refuses(target("in.example:53"))) << "not known yet";
+  ASSERT_TRUE(until([&] { return sent(tunnel_udp_).size() == 2; }));
+  EXPECT_EQ(sent(tunnel_udp_), (List{"192.0.2.7:53", "192.0.2.7:53"}));
+  EXPECT_EQ(tunnel_udp_.all[0]->sent[1].second, ByteVector{'2'});
+  EXPECT_EQ(session_->refuses(target("in.example:53")), ErrorCode::not_allowed);
+  EXPECT_EQ(dropped(account::Drop::denied), 1U);
+  send("nothing.example:53");
+  ASSERT_TRUE(until([&] { return dropped(account::Drop::unresolved) == 1; }));
+  EXPECT_EQ(session_->refuses(target("nothing.example:53")), ErrorCode::host_unreachable);
+}
+
+TEST_F(DatagramGates, WhatWaitsIsBounded) {
+  set_rules("deny 10.0.0.0/8");
+  names_.silent = true;
+  for (int i = 0; i < 100; ++i) send("a.example:53");
+  EXPECT_EQ(dropped(account::Drop::waiting), 100 - 32U);
+  for (int i = 0; i < 100; ++i) send("a" + std::to_string(i) + ".example:53");
+  EXPECT_GT(dropped(account::Drop::unresolved), 0U);
+}
+
+TEST_F(DatagramGates, ManyDestinationsAreForgottenNotKept) {
+  set_rules("deny *:9");
+  for (unsigned i = 0; i < 5000; ++i) {
+    send("192.0." + std::to_string(i / 250) + "." + std::to_string(i % 250) + ":53");
+  }
+  EXPECT_EQ(sent(tunnel_udp_).size(), 5000U);
+  send("192.0.2.1:9");
+  EXPECT_EQ(dropped(account::Drop::denied), 1U);
+}
+
+TEST_F(DatagramGates, TheEndOfTheTunnelsAssociationIsItsEnd) {
+  set_rules("direct *:123");
+  send("192.0.2.2:123");
+  tunnel_udp_.all[0]->on_closed(Error{ErrorCode::reset, "gone"});
+  EXPECT_TRUE(closed_);
+  EXPECT_TRUE(account_.flows().empty());
+  send("192.0.2.1:53");
+  loop_.run_once(false);
+  EXPECT_TRUE(replies_.empty());
+}
+
+TEST_F(DatagramGates, WithoutATunnelOnlyTheWayOutsideIsThere) {
+  DatagramGate only_direct(keeper_, nullptr, {account::Source::socks, ""});
+  set_rules("direct *:123");
+  session_.reset();
+  attempt_ = only_direct.associate([](auto&&...) {}, [](const Error&) {},
+                                   [this](auto session) { session_ = std::move(*session); });
+  ASSERT_TRUE(until([&] { return session_ != nullptr; }));
+  EXPECT_EQ(session_->refuses(target("192.0.2.1:53")), ErrorCode::command_not_supported);
+  send("192.0.2.1:53");
+  EXPECT_EQ(dropped(account::Drop::no_way), 1U);
+  send("192.0.2.1:123");
+  ASSERT_TRUE(until([&] { return sent(direct_udp_).size() == 1; }));
+  session_.reset();
+  keeper_.set_direct(nullptr, nullptr);
+  std::optional<ErrorCode> failure;
+  attempt_ = only_direct.associate([](auto&&...) {}, [](const Error&) {},
+                                   [&](auto session) { failure = session.error().code; });
+  ASSERT_TRUE(until([&] { return failure.has_value(); }));
+  EXPECT_EQ(failure, ErrorCode::command_not_supported);
+}
+
+}  // namespace
+}  // namespace tunproxy::gate
