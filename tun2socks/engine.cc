@@ -117,6 +117,10 @@ void Engine::reset_udp() {
   udp_->reset();
 }
 
+void Engine::drop_quiet_udp() {
+  udp_->drop_quiet();
+}
+
 EngineStats Engine::stats() const {
   EngineStats stats = stats_;
   tcp_->add_to(stats);

@@ -42,6 +42,8 @@ class Engine final : private PacketSink {
   /// The way that carries datagrams changed: closes all UDP associations. The next datagram of each
   /// local port opens a new one.
   void reset_udp();
+  /// Memory is short: closes the UDP associations in which nothing moved for some seconds.
+  void drop_quiet_udp();
   EngineStats stats() const;
 
  private:

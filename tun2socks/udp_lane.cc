@@ -104,6 +104,10 @@ void UdpLane::reset() {
   if (pool_) pool_->reset();
 }
 
+void UdpLane::drop_quiet() {
+  if (pool_) pool_->reap(UdpPool::kQuiet);
+}
+
 void UdpLane::arm() {
   pool_->sweep();
   const auto wake = pool_->next_wake();

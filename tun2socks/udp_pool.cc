@@ -244,14 +244,19 @@ std::optional<Instant> UdpPool::next_wake() const {
 }
 
 void UdpPool::tick() {
+  reap(idle_);
   const Instant now = host_.now();
-  while (!associations_.empty() && now - associations_.back().last_used >= idle_) {
-    ++stats_.udp_reaped;
-    close(associations_.back());
-  }
   for (auto next = associations_.begin(); next != associations_.end();) {
     Association& association = *next++;
     if (association.state == State::opening && association.deadline <= now) fail(association, now);
+  }
+}
+
+void UdpPool::reap(Duration idle) {
+  const Instant now = host_.now();
+  while (!associations_.empty() && now - associations_.back().last_used >= idle) {
+    ++stats_.udp_reaped;
+    close(associations_.back());
   }
 }
 

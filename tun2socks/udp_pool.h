@@ -72,6 +72,8 @@ class UdpPool {
   std::optional<Instant> next_wake() const;
   /// Ends what is idle, or opens for too long.
   void tick();
+  /// Ends what nothing moved in for `idle`.
+  void reap(Duration idle);
   /// Destroys what was closed since the last time.
   void sweep() { closed_.clear(); }
   size_t size() const { return associations_.size(); }

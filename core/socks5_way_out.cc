@@ -1,0 +1,86 @@
+#include "core/socks5_way_out.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "core/base/log.h"
+#include "core/datagram_lane.h"
+
+namespace tunproxy {
+
+Socks5WayOut::Socks5WayOut(io::Loop& loop, const Config& config, const Platform& platform)
+    : loop_(loop), config_(config), platform_(platform) {}
+
+// What uses the client goes before it.
+Socks5WayOut::~Socks5WayOut() {
+  names_by_udp_.reset();
+  datagrams_.reset();
+  forwarder_.reset();
+  attempt_.reset();
+}
+
+void Socks5WayOut::start(net::Done<void> done) {
+  socks5::ClientOptions options;
+  options.dial.prepare = platform_.prepare_socket;
+  client_ = std::make_unique<socks5::Client>(loop_, *config_.socks5.server, std::move(options));
+  set_state(TunnelState::connecting, nullptr);
+  attempt_ = client_->probe([this, done = std::move(done)](Result<void> probed) {
+    if (!probed) {
+      set_state(TunnelState::failed, &probed.error());
+      return done(std::move(probed));
+    }
+    started();
+    done({});
+  });
+}
+
+void Socks5WayOut::started() {
+  forwarder_ = std::make_unique<dns::Forwarder>(loop_, *client_, resolvers());
+  if (config_.udp != UdpCarrier::none) {
+    datagrams_ = std::make_unique<udp::WatchedProxy>(loop_, *client_);
+    datagrams_->on_state([this](udp::WatchedProxy::State state) {
+      tell_status(status_line(*datagrams_), state == udp::WatchedProxy::State::carried);
+    });
+    datagrams_->probe();
+  }
+  set_state(TunnelState::online, nullptr);
+}
+
+// Without --dns the resolver that a program asks is the one that is asked through the proxy.
+std::vector<Endpoint> Socks5WayOut::resolvers() const {
+  if (config_.dns.resolver) return {*config_.dns.resolver};
+  return {};
+}
+
+net::NameService& Socks5WayOut::names() {
+  if (!datagrams_) return *forwarder_;
+  if (!names_by_udp_) {
+    names_by_udp_ = std::make_unique<dns::DatagramForwarder>(
+        loop_, *datagrams_, *forwarder_, config_.dns.resolver,
+        [this] { return datagrams_->state() == udp::WatchedProxy::State::carried; });
+  }
+  return *names_by_udp_;
+}
+
+void Socks5WayOut::set_state(TunnelState state, const Error* error) {
+  state_ = state;
+  if (changed_) changed_(state, error);
+}
+
+std::string Socks5WayOut::name() const {
+  return fmt::format("SOCKS5 {}", config_.socks5.server->to_string());
+}
+
+void Socks5WayOut::describe(control::TunnelStatus& status) const {
+  status.state = to_string(state_);
+  status.server = name();
+  const bool carried = datagrams_ && datagrams_->state() == udp::WatchedProxy::State::carried;
+  status.carrier = carried ? "socks5" : "none";
+  if (datagrams_ && datagrams_->state() != udp::WatchedProxy::State::unknown) {
+    status.carrier_text = status_line(*datagrams_);
+  }
+  if (config_.dns.resolver) status.resolver = config_.dns.resolver->to_string();
+}
+
+}  // namespace tunproxy

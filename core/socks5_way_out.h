@@ -1,0 +1,59 @@
+// Socks5WayOut: the way out over a SOCKS5 server.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/config.h"
+#include "core/dns/datagram_forwarder.h"
+#include "core/dns/forwarder.h"
+#include "core/io/loop.h"
+#include "core/socks5/client.h"
+#include "core/udp/watched_proxy.h"
+#include "core/way_out.h"
+
+namespace tunproxy {
+
+/// One connection to the server for each flow; there is none to lose.
+class Socks5WayOut final : public WayOut {
+ public:
+  /// REQUIRES: all outlive it.
+  Socks5WayOut(io::Loop& loop, const Config& config, const Platform& platform);
+  ~Socks5WayOut() override;
+
+  void start(net::Done<void> done) override;
+  void on_state(OnState changed) override { changed_ = std::move(changed); }
+
+  net::Proxy& streams() override { return *client_; }
+  net::Proxy& streams_of(const std::string&) override { return *client_; }
+  net::DatagramProxy* datagrams() override { return datagrams_.get(); }
+  net::NameService& names() override;
+  void on_resolvers(OnResolvers told) override { told(resolvers()); }
+
+  void network_changed() override {}
+  void pause() override {}
+  void wake() override {}
+  void set_memory_budget(size_t) override {}
+
+  std::string name() const override;
+  void describe(control::TunnelStatus& status) const override;
+
+ private:
+  std::vector<Endpoint> resolvers() const;
+  void started();
+  void set_state(TunnelState state, const Error* error);
+
+  io::Loop& loop_;
+  const Config& config_;
+  const Platform& platform_;
+  OnState changed_;
+  TunnelState state_ = TunnelState::idle;
+  std::unique_ptr<socks5::Client> client_;
+  std::unique_ptr<net::Attempt> attempt_;
+  std::unique_ptr<dns::Forwarder> forwarder_;
+  std::unique_ptr<udp::WatchedProxy> datagrams_;
+  std::unique_ptr<dns::DatagramForwarder> names_by_udp_;
+};
+
+}  // namespace tunproxy

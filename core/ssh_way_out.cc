@@ -1,0 +1,304 @@
+#include "core/ssh_way_out.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <utility>
+
+#include "core/base/log.h"
+#include "core/config_ssh.h"
+#include "core/dns/resolv_conf.h"
+#include "core/ssh/user_login.h"
+
+namespace tunproxy {
+namespace {
+
+constexpr Duration kDeadAfter = 45s;  // for the kernel, where our own probes cannot ask
+// A banner of the account may lack its newline.
+constexpr const char* kReadResolvConf = "echo; cat /etc/resolv.conf";
+
+// Where a server's own resolver most likely listens, for accounts that may not run a command.
+std::vector<Endpoint> usual_resolvers() {
+  return {*Endpoint::parse("127.0.0.53:53"), *Endpoint::parse("127.0.0.1:53")};
+}
+
+std::string list(const std::vector<Endpoint>& resolvers) {
+  std::vector<std::string> names;
+  for (const Endpoint& resolver : resolvers) names.push_back(resolver.address.to_string());
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+TunnelState tunnel_state(ssh::Pool::State state) {
+  switch (state) {
+    case ssh::Pool::State::idle:
+      return TunnelState::idle;
+    case ssh::Pool::State::connecting:
+      return TunnelState::connecting;
+    case ssh::Pool::State::authenticating:
+      return TunnelState::authenticating;
+    case ssh::Pool::State::online:
+      return TunnelState::online;
+    case ssh::Pool::State::reconnecting:
+      return TunnelState::reconnecting;
+    case ssh::Pool::State::stopped:
+      return TunnelState::stopped;
+    case ssh::Pool::State::failed:
+      break;
+  }
+  return TunnelState::failed;
+}
+
+}  // namespace
+
+SshWayOut::SshWayOut(io::Loop& loop, const Config& config, const Platform& platform)
+    : loop_(loop),
+      config_(config),
+      platform_(platform),
+      groups_(loop, [this] { return isolated_options(); }),
+      by_destination_(loop, groups_, [](const Target& target) { return target.host(); }) {
+  for (size_t i = 0; i < config.ssh.path.size(); ++i) {
+    credentials_.push_back(std::make_shared<ssh::Credentials>());
+  }
+}
+
+// What uses a connection goes before it.
+SshWayOut::~SshWayOut() {
+  names_by_udp_.reset();
+  server_names_.reset();
+  lane_.reset();
+  forwarder_.reset();
+  attempt_.reset();
+}
+
+void SshWayOut::start(net::Done<void> done) {
+  if (auto made = make_way(); !made) return done(made.error());
+  pool_ = std::make_unique<ssh::Pool>(loop_, pool_options());
+  pool_->on_state([this](auto state, const Error* error) { pool_state(state, error); });
+  forwarder_ = std::make_unique<dns::Forwarder>(loop_, pool_->expedited(), std::nullopt);
+  way_->start([this, done = std::move(done)](Result<void> reached) {
+    if (!reached) return done(std::move(reached));
+    pool_->start([this, done](Result<void> started) {
+      if (started) connected();
+      done(std::move(started));
+    });
+  });
+}
+
+Result<void> SshWayOut::make_way() {
+  const SshWay::Outside outside{platform_.prepare_socket, platform_.prepare_child};
+  auto way = SshWay::create(loop_, config_.ssh, outside, [this](const SshHost& host) {
+    return connection(host, platform_.prompter);
+  });
+  if (!way) return way.error();
+  way_ = std::move(*way);
+  way_->on_failed([this](const Error& error) { set_state(TunnelState::failed, &error); });
+  return {};
+}
+
+ssh::SupervisorOptions SshWayOut::connection(const SshHost& host, ssh::Prompter* prompter) {
+  ssh::SupervisorOptions options;
+  options.server = host.server;
+  options.dial.prepare = [prepare = platform_.prepare_socket](int fd) -> Result<void> {
+    if (auto alive = io::notice_dead_peer(fd, kDeadAfter); !alive) return alive;
+    return prepare ? prepare(fd) : Result<void>();
+  };
+  options.make_login = [this, &host, prompter] { return make_login(host, prompter); };
+  options.session.ciphers = host.login.algorithms.ciphers;
+  options.keepalive = keepalive();
+  return options;
+}
+
+ssh::SupervisorOptions SshWayOut::to_server(ssh::Prompter* prompter) {
+  ssh::SupervisorOptions options = connection(server(), prompter);
+  options.way = way_->proxy();
+  return options;
+}
+
+ssh::PoolOptions SshWayOut::pool_options() {
+  ssh::PoolOptions options;
+  options.session = to_server(platform_.prompter);
+  options.make_quiet_login = [this] { return make_login(server(), nullptr); };
+  options.sessions = config_.ssh.sessions;
+  return options;
+}
+
+ssh::PoolOptions SshWayOut::isolated_options() {
+  ssh::PoolOptions options;
+  options.session = to_server(nullptr);
+  options.session.addresses = pool_->addresses();
+  options.sessions = 1;
+  return options;
+}
+
+Result<std::unique_ptr<ssh::Login>> SshWayOut::make_login(const SshHost& host,
+                                                          ssh::Prompter* prompter) {
+  ssh::UserLoginOptions options = login_options(host);
+  options.prompter = prompter;
+  options.credentials = credentials_[static_cast<size_t>(&host - config_.ssh.path.data())];
+  auto login = ssh::UserLogin::create(std::move(options));
+  if (!login) return login.error();
+  return std::unique_ptr<ssh::Login>(std::move(*login));
+}
+
+void SshWayOut::connected() {
+  learn_resolver();
+  start_lane();
+}
+
+// Queries that come before the server's resolver is known wait for it.
+void SshWayOut::learn_resolver() {
+  if (config_.dns.resolver) return resolvers_known({*config_.dns.resolver});
+  attempt_ = pool_->exec(kReadResolvConf, [this](Result<ssh::ExecResult> result) {
+    attempt_.reset();
+    std::vector<Endpoint> found;
+    if (result) found = dns::parse_resolv_conf(result->output);
+    if (found.empty()) {
+      log::warn(
+          "the server does not tell its resolver ({}): trying its 127.0.0.53 and 127.0.0.1; "
+          "--dns ADDR names another",
+          result ? "no nameserver in its resolv.conf" : result.error().message);
+      found = usual_resolvers();
+    }
+    log::info("names are resolved at the server, by {}{}", list(found),
+              config_.dns.fake ? "; hosts by whoever connects to them there" : "");
+    resolvers_known(std::move(found));
+  });
+}
+
+void SshWayOut::resolvers_known(std::vector<Endpoint> resolvers) {
+  resolvers_ = resolvers;
+  if (tell_resolvers_) tell_resolvers_(resolvers);
+  forwarder_->set_resolvers(std::move(resolvers));
+}
+
+void SshWayOut::on_resolvers(OnResolvers told) {
+  tell_resolvers_ = std::move(told);
+  if (resolvers_) tell_resolvers_(*resolvers_);
+}
+
+// It logs in with what the user answered for the first connection, and never asks.
+void SshWayOut::start_lane() {
+  if (config_.udp == UdpCarrier::none) return;
+  ssh::SupervisorOptions own = to_server(nullptr);
+  own.addresses = pool_->addresses();
+  lane_ = std::make_unique<DatagramLane>(loop_, *pool_, std::move(own), carrier_options(config_),
+                                         config_.dns.resolver);
+  lane_->carrier().resolve_by(*forwarder_, {});
+  server_names_ = std::make_unique<NameLane>(lane_->carrier(), *forwarder_);
+  lane_->start();
+}
+
+void SshWayOut::pool_state(ssh::Pool::State state, const Error* error) {
+  switch (state) {
+    case ssh::Pool::State::reconnecting:
+      log::warn("the SSH connection is lost ({}); traffic waits while a new one is made",
+                error != nullptr ? error->message : "it does not answer");
+      break;
+    case ssh::Pool::State::online:
+      log::info("the SSH connection is up");
+      if (lane_) lane_->shared_online();
+      break;
+    default:
+      break;
+  }
+  set_state(tunnel_state(state), error);
+}
+
+void SshWayOut::set_state(TunnelState state, const Error* error) {
+  state_ = state;
+  if (changed_) changed_(state, error);
+}
+
+net::Proxy& SshWayOut::streams() {
+  if (config_.listener.isolation == Isolation::destination) return by_destination_;
+  return *pool_;
+}
+
+net::Proxy& SshWayOut::streams_of(const std::string& group) {
+  auto& proxy = by_group_[group];
+  if (!proxy) {
+    proxy =
+        std::make_unique<GroupedProxy>(loop_, groups_, [group](const Target&) { return group; });
+  }
+  return *proxy;
+}
+
+net::DatagramProxy* SshWayOut::datagrams() {
+  return lane_ ? &lane_->carrier() : nullptr;
+}
+
+// The relay asks the server's own resolver; another one is asked by datagrams.
+net::NameService& SshWayOut::names() {
+  if (!lane_) return *forwarder_;
+  if (!config_.dns.resolver) return *server_names_;
+  if (!names_by_udp_) {
+    names_by_udp_ = std::make_unique<dns::DatagramForwarder>(loop_, lane_->carrier(), *forwarder_,
+                                                             config_.dns.resolver,
+                                                             [this] { return lane_->carries(); });
+  }
+  return *names_by_udp_;
+}
+
+void SshWayOut::network_changed() {
+  if (way_) way_->network_changed();
+  if (pool_) pool_->network_changed();
+  groups_.network_changed();
+  if (lane_) lane_->network_changed();
+}
+
+// Without probes nothing is found dead; the system wakes nobody for them either.
+void SshWayOut::pause() {
+  pool_->set_keepalive(0s);
+  if (lane_) lane_->set_keepalive(0s);
+}
+
+void SshWayOut::wake() {
+  pool_->set_keepalive(keepalive());
+  if (lane_) lane_->set_keepalive(keepalive());
+  network_changed();
+}
+
+Duration SshWayOut::keepalive() const {
+  return std::chrono::seconds(config_.ssh.keepalive.value_or(Config::kDefaultKeepalive));
+}
+
+void SshWayOut::set_memory_budget(size_t) {}
+
+std::string SshWayOut::name() const {
+  return fmt::format("SSH {}@{}", server().user, server().server.to_string());
+}
+
+namespace {
+
+control::SessionStatus session_status(std::string name, const ssh::Pool::SessionStatus& session) {
+  control::SessionStatus status;
+  status.name = std::move(name);
+  status.state = to_string(session.state);
+  status.flows = session.channels;
+  status.up = session.sent;
+  status.down = session.received;
+  if (session.round_trip > 0ms) status.rtt_ms = session.round_trip.count();
+  return status;
+}
+
+}  // namespace
+
+void SshWayOut::describe(control::TunnelStatus& status) const {
+  status.state = to_string(state_);
+  status.server = name();
+  status.carrier = "none";
+  if (lane_) lane_->describe(status);
+  if (resolvers_) status.resolver = list(*resolvers_);
+  if (!pool_) return;
+  size_t number = 0;
+  for (const auto& session : pool_->status().sessions) {
+    status.sessions.push_back(session_status(fmt::format("streams {}", ++number), session));
+  }
+  groups_.each([&](const std::string& group, const ssh::Pool& pool) {
+    for (const auto& session : pool.status().sessions) {
+      status.sessions.push_back(session_status("streams of " + group, session));
+    }
+  });
+}
+
+}  // namespace tunproxy
