@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "core/base/unique_fd.h"
@@ -15,14 +16,17 @@ namespace {
 // Descriptors that are kept free for what is no new flow: refusals, and the rest of the program.
 constexpr size_t kReserve = 2 * Admission::kMaxRefusals;
 
-// How many descriptors can still be opened, nearly: the kernel hands out the lowest free number.
-size_t descriptors_left() {
+// How many descriptors can be opened before the reserve is touched, nearly: the kernel hands out
+// the lowest free number.
+int64_t descriptors_left() {
+  constexpr int64_t kPlenty = INT32_MAX;
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return SIZE_MAX;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > kPlenty) return kPlenty;
+  const auto all = static_cast<int64_t>(limit.rlim_cur);
+  const auto reserve = std::min<int64_t>(kReserve, all / 4);
   const UniqueFd probe(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  if (!probe) return 0;
-  const auto used = static_cast<rlim_t>(probe.get());
-  return limit.rlim_cur > used ? static_cast<size_t>(limit.rlim_cur - used) : 0;
+  if (!probe) return errno == EMFILE || errno == ENFILE ? -reserve : kPlenty;
+  return all - reserve - probe.get();
 }
 
 // Whoever has an IPv6 address has the block around it.
@@ -45,7 +49,7 @@ std::unique_ptr<Admission::Ticket> Admission::admit(const std::optional<IpAddres
   const auto found = key ? clients_.find(*key) : clients_.end();
   const Client* known = found != clients_.end() ? &found->second : nullptr;
   const size_t of_client = known != nullptr ? known->connections : 0;
-  const size_t left = descriptors_left();
+  const int64_t left = descriptors_left();
   if (beyond_refusal(of_client, left)) {
     ++stats_.dropped;
     return nullptr;
@@ -54,15 +58,16 @@ std::unique_ptr<Admission::Ticket> Admission::admit(const std::optional<IpAddres
   return std::make_unique<Ticket>(*this, key, refusal(of_client, left), std::move(evict));
 }
 
-bool Admission::beyond_refusal(size_t of_client, size_t left) const {
+bool Admission::beyond_refusal(size_t of_client, int64_t left) const {
   return connections_ >= options_.max_connections + kMaxRefusals ||
-         of_client >= options_.max_per_client + kMaxRefusals || left < kReserve - kMaxRefusals;
+         of_client >= options_.max_per_client + kMaxRefusals ||
+         left < -static_cast<int64_t>(kMaxRefusals);
 }
 
-std::string_view Admission::refusal(size_t of_client, size_t left) const {
+std::string_view Admission::refusal(size_t of_client, int64_t left) const {
   if (connections_ >= options_.max_connections) return "too many connections";
   if (of_client >= options_.max_per_client) return "too many connections from one address";
-  if (left < kReserve) return "too many open files";
+  if (left < 0) return "too many open files";
   return {};
 }
 

@@ -39,8 +39,8 @@ class Admission {
     std::list<Ticket*> half_open;  // the oldest first
   };
 
-  std::string_view refusal(size_t of_client, size_t left) const;
-  bool beyond_refusal(size_t of_client, size_t left) const;
+  std::string_view refusal(size_t of_client, int64_t left) const;
+  bool beyond_refusal(size_t of_client, int64_t left) const;
   void make_room(const Client* client);
   void evict(Ticket& ticket);
 
@@ -62,7 +62,7 @@ class Admission::Ticket {
 
   /// Why its request is to be refused, for people; empty: it is not.
   std::string_view refusal() const { return refusal_; }
-  /// It has made its request: no longer half-open. Idempotent.
+  /// It has made a request that is carried: no longer half-open. Idempotent.
   void settle();
 
  private:

@@ -14,8 +14,8 @@ Result<void> check_exposure(const Endpoint& at, bool authenticates, bool open_on
   if (at.address.unmapped().is_loopback() || authenticates || open_on_purpose) return {};
   return Error{ErrorCode::usage,
                fmt::format("a SOCKS listener on {} would serve whoever can reach this machine: "
-                           "demand a password (--socks-user NAME:PASSWORD-FILE), or listen on "
-                           "127.0.0.1",
+                           "demand a password (--socks-user NAME:FILE), listen on 127.0.0.1, "
+                           "or say that this is meant (--socks-open)",
                            at.to_string())};
 }
 

@@ -125,7 +125,6 @@ void ServerConnection::on_request() {
   const ServerHandshake& handshake = setup_->handshake;
   ++server_.stats_.protocols[static_cast<size_t>(handshake.protocol())];
   setup_->timer.stop();
-  ticket_->settle();
   set_state(State::dialing);
   if (!ticket_->refusal().empty()) return refuse(ErrorCode::limit, ticket_->refusal());
   const auto& admit = server_.options_.admit;
@@ -135,6 +134,7 @@ void ServerConnection::on_request() {
   if (setup_->path) client.peer = setup_->path->peer;
   const Result<WayOut> way = server_.way_out(client, handshake.request());
   if (!way) return refuse(way.error().code, way.error().message);
+  ticket_->settle();
   way_out_ = way->owner;
   carry(*way);
 }
@@ -303,7 +303,6 @@ void ServerConnection::refuse(ErrorCode why, std::string_view reason) {
 void ServerConnection::part() {
   set_state(State::parting);
   if (!setup_) setup_ = std::make_unique<Setup>(*this);
-  ticket_->settle();
   setup_->timer.start(kLinger);
   linger();
 }

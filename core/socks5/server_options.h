@@ -45,8 +45,8 @@ using ChooseWayOut = std::function<Result<WayOut>(const ClientIdentity&, const R
 struct ServerOptions {
   size_t max_connections = 4096;  ///< above it requests are answered with 01, or HTTP's 503
   size_t max_per_client = 1024;   ///< the same for one client
-  /// Connections that have not yet said what they want. A further one closes the oldest of them:
-  /// of those that mean it, none stays for long.
+  /// Connections of which no request is carried: not yet, or it was refused. A further one closes
+  /// the oldest of them: those that mean it do not stay for long.
   size_t max_half_open = 1024;
   size_t max_half_open_per_client = 128;
   Duration handshake_timeout = 10s;  ///< from the connection to the whole request

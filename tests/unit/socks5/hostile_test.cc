@@ -84,6 +84,22 @@ TEST_F(HostileTest, OneAddressEvictsItsOwnAlone) {
   EXPECT_EQ(server_->stats().evicted, 47u);
 }
 
+TEST_F(HostileTest, WhoWasRefusedAndStaysIsEvictedToo) {
+  ServerOptions options;
+  options.max_half_open = 10;
+  options.max_connections = 20;
+  serve(options);
+  const std::vector<std::string> refused = {"GET / HTTP/1.1\r\n\r\n", "?",
+                                            std::string("\x05\x01\x07", 3)};
+  for (size_t i = 0; i < 100; ++i) {
+    join("127.0.0.1").send(refused[i % refused.size()]);
+    loop_.run_once(false);
+  }
+  EXPECT_LE(server_->connections(), 10u);
+  EXPECT_EQ(server_->stats().dropped, 0u);
+  expect_service("127.0.0.1");
+}
+
 TEST_F(HostileTest, AnIpv6NeighbourhoodIsOneClient) {
   ServerOptions options;
   options.max_half_open_per_client = 1;
