@@ -17,9 +17,11 @@ Result<void> Config::check() const {
   if (ssh.server.has_value() == socks5.server.has_value()) {
     return usage("say where to go: either --ssh [user@]host or --socks5 HOST:PORT");
   }
-  const ssh::HostSettings& login = ssh.login;
-  if (!ssh.server && !(login.identities.empty() && login.known_hosts.empty() && !login.host_keys)) {
-    return usage("--identity, --known-hosts and --host-key-policy need --ssh");
+  if (ssh.jump && !ssh.jump->empty() && ssh.proxy_command && !ssh.proxy_command->empty()) {
+    return usage("--jump and --proxy-command are two ways to one server: choose");
+  }
+  if (ssh.via && ssh.proxy_command && !ssh.proxy_command->empty()) {
+    return usage("--via and --proxy-command are two ways to one server: choose");
   }
   if (udpgw && !(ssh.server && (udp == UdpCarrier::automatic || udp == UdpCarrier::udpgw))) {
     return usage("--udpgw needs --ssh, and --udp auto or udpgw");
@@ -59,19 +61,11 @@ Result<Names> parse_names(std::string_view text) {
   return Names{*resolver, false};
 }
 
-Result<UdpCarrier> parse_udp_carrier(std::string_view name) {
-  if (name == "auto") return UdpCarrier::automatic;
-  if (name == "relay") return UdpCarrier::relay;
-  if (name == "udpgw") return UdpCarrier::udpgw;
-  if (name == "none") return UdpCarrier::none;
-  return usage(fmt::format("'{}' carries no UDP: use auto, relay, udpgw or none", name));
-}
-
 Result<SshServer> parse_ssh_server(std::string_view text) {
   const size_t at = text.rfind('@');  // a user name may contain one, a host may not
   const bool has_user = at != std::string_view::npos;
   const std::string user(text.substr(0, has_user ? at : 0));
-  if (has_user && (user.empty() || user.front() == '-')) {
+  if (has_user && (!Target::valid_name(user) || user.front() == '-')) {
     return usage(fmt::format("'{}' is not [user@]host[:port]: the user is missing", text));
   }
   const std::string_view place = has_user ? text.substr(at + 1) : text;

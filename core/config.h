@@ -20,8 +20,6 @@ enum class UdpCarrier : uint8_t {
   udpgw,      ///< a badvpn udpgw that listens at the server
   none,       ///< not at all: DNS goes over TCP, the rest is unreachable
 };
-/// "auto", "relay", "udpgw", "none".
-Result<UdpCarrier> parse_udp_carrier(std::string_view name);
 
 /// Where names are resolved.
 struct Names {
@@ -42,7 +40,8 @@ struct SshServer {
 struct SshHost {
   std::string user;
   Target server;
-  std::string name;  ///< what known hosts are searched for: the alias for keys, else the host
+  std::string name;           ///< as it was asked for
+  std::string proxy_command;  ///< the way to it, of the first host at most; with tokens
   ssh::HostSettings login;
 };
 
@@ -103,8 +102,8 @@ struct SshSettings {
   unsigned sessions = 4;              ///< connections at the same time, at most
   std::optional<unsigned> keepalive;  ///< seconds between probes; default: kDefaultKeepalive
 
-  /// The jumps in their order and then the server, with all that ssh_config says of them; made by
-  /// resolve_ssh(), which also sets what is unset above.
+  /// The jumps in their order and then the server, with all that ssh_config says of them: made by
+  /// resolve_ssh(), which also sets `keepalive`.
   std::vector<SshHost> path;
 };
 
@@ -151,7 +150,7 @@ struct RuleSettings {
   std::vector<std::string> rules;
   std::vector<std::string> allowed_hosts;  ///< the simple form: these alone, on `allowed_ports`
   std::vector<std::string> allowed_ports;
-  RuleAction otherwise = RuleAction::allow;
+  std::optional<RuleAction> otherwise;  ///< when none fits; default: as the file says, else allow
 };
 
 /// Who may see what happens.

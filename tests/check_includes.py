@@ -47,7 +47,8 @@ OWNED = {
     r"(lwip|netif)/.*": ["tun2socks", "tests"],
     r"(linux|netlink|libnl.*)/.*": ["platform", "tests", "tools/bench"],
     r"spdlog/.*": ["core/base"],
-    r"CLI/.*": ["tools", "core/config"],
+    r"CLI/.*": ["tools"],
+    r"toml\+\+/.*": ["core/config"],
     r"prometheus/.*": ["core/control"],
 }
 

@@ -21,13 +21,16 @@ struct Algorithms {
 };
 
 struct HostSettings {
-  std::vector<std::string> identities;    ///< key files; empty: OpenSSH's default names
+  std::vector<std::string> identities;        ///< key files that must be there
+  std::vector<std::string> usual_identities;  ///< files that are tried if they exist; of ssh_config
   std::vector<std::string> certificates;  ///< certificate files, besides each key's own "-cert.pub"
   std::vector<Secret> keys;               ///< private keys in memory, as in a key file
   std::optional<Secret> password;
   std::optional<Secret> passphrase;     ///< of the keys
   std::optional<bool> identities_only;  ///< no agent keys but those of `identities` (default: no)
   std::string identity_agent;           ///< a socket, or "none"; empty: the one at SSH_AUTH_SOCK
+  std::string methods;  ///< of authentication, in their order, with commas between; empty: all
+  std::optional<unsigned> password_prompts;  ///< questions for a password; default: 3
 
   std::string host_key_alias;  ///< the name in the known hosts; empty: the one that was asked for
   std::vector<std::string> known_hosts;         ///< a new key goes into the first; empty: OpenSSH's

@@ -9,6 +9,7 @@ import traceback
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import scenarios_cli
+import scenarios_config
 import scenarios_flows
 import scenarios_machine
 import scenarios_names
@@ -20,7 +21,7 @@ import scenarios_udp_quic
 import scenarios_udpgw
 import world
 
-MODULES = (scenarios_cli, scenarios_flows, scenarios_trouble, scenarios_machine, scenarios_udp, scenarios_udp_programs,
+MODULES = (scenarios_cli, scenarios_config, scenarios_flows, scenarios_trouble, scenarios_machine, scenarios_udp, scenarios_udp_programs,
            scenarios_udpgw, scenarios_udp_line, scenarios_udp_quic)
 
 

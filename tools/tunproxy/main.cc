@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "core/config_ssh.h"
+#include "core/config_toml.h"
 #include "platform/linux/host_network.h"
 #include "tools/tunproxy/options.h"
 #include "tools/tunproxy/program.h"
@@ -33,17 +35,26 @@ int restore() {
   return report->failed.empty() ? 0 : 1;
 }
 
-int run(Config config) {
+Result<void> prepare(Config& config) {
   const auto level =
       config.log_level.value_or(config.command.empty() ? log::Level::info : log::Level::warn);
-  if (auto configured = log::configure(level, config.log_file); !configured) {
-    return complain(configured.error());
-  }
+  if (auto configured = log::configure(level, config.log_file); !configured) return configured;
+  return resolve_ssh(config, user_name());
+}
+
+int run(Config config) {
+  if (auto prepared = prepare(config); !prepared) return complain(prepared.error());
   return Program(std::move(config)).run();
 }
 
+int print_config(Config config) {
+  if (auto prepared = prepare(config); !prepared) return complain(prepared.error());
+  fmt::print("{}{}", print_toml(config), describe_path(config));
+  return 0;
+}
+
 int main(std::vector<std::string> arguments) {
-  auto invocation = parse(std::move(arguments), user_name());
+  auto invocation = parse(std::move(arguments));
   if (!invocation) {
     return complain({ErrorCode::usage, invocation.error().message + " (see tunproxy --help)"});
   }
@@ -53,6 +64,8 @@ int main(std::vector<std::string> arguments) {
       return 0;
     case Invocation::Action::restore:
       return restore();
+    case Invocation::Action::print_config:
+      return print_config(std::move(invocation->config));
     case Invocation::Action::run:
       return run(std::move(invocation->config));
   }

@@ -8,6 +8,9 @@
 #include <string_view>
 #include <utility>
 
+#include "core/config_schema.h"
+#include "core/config_toml.h"
+
 namespace tunproxy::cli {
 namespace {
 
@@ -24,172 +27,83 @@ constexpr const char* kExitCodes =
     "5 cannot reach the server, 6 no permission for the TUN; with -- COMMAND that of the command\n"
     "(126 not executable, 127 not found, 128+N ended by signal N).";
 
-// The options as text, before they are understood.
-struct Words {
-  std::string ssh, socks5, socks, dns;
-  std::string host_key_policy, log_level, udp, udpgw;
-  unsigned port = Config::kDefaultSshPort;
-  unsigned mtu = 1500;
-  std::vector<std::string> routes, excludes;
-  bool no_tun = false;
+// Options that are no part of the configuration.
+struct General {
+  std::string config_file;
+  bool print_config = false;
   bool restore = false;
 };
 
-void declare_way_out(CLI::App& app, Words& words, Config& config) {
-  const char* group = "The way out (one of)";
-  app.add_option("--ssh", words.ssh, "SSH server and account")
-      ->type_name("[USER@]HOST[:PORT]")
-      ->group(group);
-  app.add_option("--socks5", words.socks5, "SOCKS5 server")->type_name("HOST:PORT")->group(group);
-  group = "SSH";
-  app.add_option("--port", words.port, "Port of the SSH server")
-      ->check(CLI::Range(1, 65535))
-      ->capture_default_str()
-      ->type_name("N")
-      ->group(group);
-  app.add_option("--identity", config.ssh.login.identities,
-                 "Private key (repeatable; default: the agent's keys and ~/.ssh/id_*)")
-      ->type_name("FILE")
-      ->allow_extra_args(false)
-      ->group(group);
-  app.add_option("--known-hosts", config.ssh.login.known_hosts,
-                 "File of known host keys (repeatable; default: ~/.ssh/known_hosts and "
-                 "/etc/ssh/ssh_known_hosts)")
-      ->type_name("FILE")
-      ->allow_extra_args(false)
-      ->group(group);
-  app.add_option("--host-key-policy", words.host_key_policy,
-                 "Unknown host keys: strict, ask or accept-new (default: ask on a terminal, else "
-                 "strict)")
-      ->type_name("POLICY")
-      ->group(group);
-}
-
-void declare_ways_in(CLI::App& app, Words& words, Config& config) {
-  const char* group = "The ways in";
-  app.add_option("--tun", config.tun_name, "Name of the TUN (default: the first free tunproxyN)")
-      ->type_name("NAME")
-      ->group(group);
-  app.add_flag("--no-tun", words.no_tun, "No TUN: only the --socks listener")->group(group);
-  app.add_option("--mtu", words.mtu, "MTU of the TUN")
-      ->check(CLI::Range(Config::kSmallestMtu, Config::kLargestMtu))
-      ->capture_default_str()
-      ->type_name("N")
-      ->group(group);
-  app.add_option("--route", words.routes,
-                 "Tunnel this block only (repeatable; default: everything, IPv4 and IPv6)")
-      ->type_name("CIDR")
-      ->allow_extra_args(false)
-      ->group(group);
-  app.add_option("--exclude", words.excludes, "Leave this block out of the tunnel (repeatable)")
-      ->type_name("CIDR")
-      ->allow_extra_args(false)
-      ->group(group);
-  app.add_option("--socks", words.socks, "Listen for SOCKS5 clients (default: no listener)")
-      ->type_name("ADDR:PORT")
-      ->group(group);
-  app.add_option("--udp", words.udp,
-                 "Carrier of UDP over SSH: relay (a helper that is run at the server), udpgw (one "
-                 "that listens there), none, or auto (default: the first of these that works)")
-      ->type_name("CARRIER")
-      ->group(group);
-  app.add_option("--udpgw", words.udpgw,
-                 "badvpn udpgw, as the server sees it (default: 127.0.0.1:7300)")
-      ->type_name("HOST[:PORT]")
-      ->group(group);
-  app.add_option("--udp-associations", config.udp_associations,
-                 "Local ports with UDP through the tunnel at the same time, at most")
-      ->check(CLI::Range(1, 100))
-      ->capture_default_str()
-      ->type_name("N")
-      ->group(group);
-  app.add_option("--udp-idle", config.udp_idle, "Seconds after which an unused one is given up")
-      ->check(CLI::Range(1, 86400))
-      ->capture_default_str()
-      ->type_name("SECONDS")
-      ->group(group);
-  app.add_option("--dns", words.dns,
-                 "Who resolves names: server (its own resolver; with --socks5 the one that each "
-                 "program asks), ADDR[:PORT] (that one, through the tunnel) or fake (private "
-                 "addresses stand for names, which the far end resolves on connecting) (default: "
-                 "server)")
-      ->type_name("WHO")
-      ->group(group);
-}
-
-void declare_general(CLI::App& app, Words& words, Config& config) {
+void declare_general(CLI::App& app, General& general) {
   const char* group = "General";
   app.set_help_flag("--help,-h", "Show this")->group(group);
   app.set_version_flag("--version", "tunproxy " TUNPROXY_VERSION, "Show the version")->group(group);
-  app.add_flag("--restore", words.restore, "Only put back what a crashed tunproxy left behind")
-      ->group(group);
-  app.add_option("--log-level", words.log_level,
-                 "trace, debug, info, warn, error or off (default: info; warn with -- COMMAND)")
-      ->type_name("LEVEL")
-      ->group(group);
-  app.add_option("--log-file", config.log_file, "Append the log to FILE (default: standard error)")
+  app.add_option("--config", general.config_file,
+                 "Read this TOML file first; the command line overrides it")
       ->type_name("FILE")
       ->group(group);
+  app.add_flag("--print-config", general.print_config,
+               "Only show what is configured, secrets left out, as --config reads it")
+      ->group(group);
+  app.add_flag("--restore", general.restore, "Only put back what a crashed tunproxy left behind")
+      ->group(group);
 }
 
-Error in_option(const char* option, const Error& error) {
-  return {ErrorCode::usage, fmt::format("{}: {}", option, error.message)};
+std::string default_text(const Setting& setting) {
+  const std::vector<std::string> texts = setting.get(Config{});
+  return texts.size() == 1 && setting.kind != ValueKind::flag ? texts.front() : "";
 }
 
-// Parses `text` with `parser` into `to`, if it was given.
-template <typename To, typename Parser>
-Result<void> understand(const char* option, const std::string& text, To& to, Parser parser) {
-  if (text.empty()) return {};
-  auto value = parser(text);
-  if (!value) return in_option(option, value.error());
-  to = std::move(*value);
-  return {};
-}
-
-Result<void> understand_blocks(const char* option, const std::vector<std::string>& texts,
-                               std::vector<Cidr>& to) {
-  for (const std::string& text : texts) {
-    auto block = Cidr::parse(text);
-    if (!block) return in_option(option, block.error());
-    to.push_back(*block);
-  }
-  return {};
-}
-
-Result<void> understand_all(const Words& words, const std::string& user, Config& config) {
-  const Result<void> results[] = {
-      understand("--ssh", words.ssh, config.ssh.server,
-                 [](const auto& text) { return parse_ssh_server(text); }),
-      understand("--socks5", words.socks5, config.socks5.server,
-                 [](const auto& text) { return Target::parse(text, Config::kDefaultSocksPort); }),
-      understand("--socks", words.socks, config.listener.at,
-                 [](const auto& text) { return Endpoint::parse(text); }),
-      understand("--dns", words.dns, config.dns,
-                 [](const auto& text) { return parse_names(text); }),
-      understand("--udp", words.udp, config.udp,
-                 [](const auto& text) { return parse_udp_carrier(text); }),
-      understand("--udpgw", words.udpgw, config.udpgw,
-                 [](const auto& text) { return Target::parse(text, Config::kDefaultUdpgwPort); }),
-      understand("--host-key-policy", words.host_key_policy, config.ssh.login.host_keys,
-                 [](const auto& text) { return ssh::parse_host_key_policy(text); }),
-      understand("--log-level", words.log_level, config.log_level,
-                 [](const auto& text) { return log::parse_level(text); }),
-      understand_blocks("--route", words.routes, config.routes),
-      understand_blocks("--exclude", words.excludes, config.excluded),
-  };
-  for (const Result<void>& result : results) {
-    if (!result) return result;
-  }
-  if (config.ssh.server) {
-    auto& [name, server] = *config.ssh.server;
-    if (name.empty()) name = user;
-    if (server.port() == 0) {
-      server = Target::from_host(server.host(), static_cast<uint16_t>(words.port));
+CLI::Option* declare(CLI::App& app, const Setting& setting) {
+  const std::string name = "--" + std::string(setting.key);
+  const std::string help(setting.help);
+  const auto keep = [](const CLI::results_t&) { return true; };
+  CLI::Option* option = nullptr;
+  if (setting.kind == ValueKind::flag) {
+    option = app.add_flag(name, help);
+  } else {
+    option = app.add_option(name, keep, help, true, [&] { return default_text(setting); });
+    option->type_name(std::string(setting.value));
+    if (setting.list) {
+      option->expected(1, CLI::detail::expected_max_vector_size)->allow_extra_args(false);
     }
   }
-  config.tun = !words.no_tun;
-  config.mtu = static_cast<uint16_t>(words.mtu);
-  return config.check();
+  option->group(std::string(setting.group));
+  return option;
+}
+
+struct Given {
+  const Setting* setting;
+  std::vector<std::string> texts;
+};
+
+Result<void> has_what_it_needs(const Config& config, const std::vector<Given>& given) {
+  for (const auto& [setting, texts] : given) {
+    const Setting* needed = find_setting(setting->needs);
+    if (needed == nullptr || !needed->get(config).empty()) continue;
+    return Error{ErrorCode::usage, fmt::format("--{} needs --{}", setting->key, needed->key)};
+  }
+  return {};
+}
+
+// What was given replaces what a file says, also what it says of the opposite.
+Result<void> apply(Config& config, const std::vector<Given>& given) {
+  for (const auto& [setting, texts] : given) {
+    const auto is_rival = [rival = setting->rival](const Given& other) {
+      return other.setting->key == rival;
+    };
+    setting->reset(config);
+    if (setting->rival.empty() || std::any_of(given.begin(), given.end(), is_rival)) continue;
+    find_setting(setting->rival)->reset(config);
+  }
+  for (const auto& [setting, texts] : given) {
+    for (const std::string& text : texts) {
+      if (auto done = setting->set(config, text); !done) {
+        return Error{ErrorCode::usage, fmt::format("--{}: {}", setting->key, done.error().message)};
+      }
+    }
+  }
+  return has_what_it_needs(config, given);
 }
 
 // Everything behind "--" is the command's, options included.
@@ -201,21 +115,38 @@ std::vector<std::string> split_command(std::vector<std::string>& arguments) {
   return command;
 }
 
+Result<Invocation> interpret(const General& general, const std::vector<Given>& given,
+                             std::vector<std::string> command) {
+  Invocation invocation;
+  Config& config = invocation.config;
+  if (general.restore) {
+    invocation.action = Invocation::Action::restore;
+    return invocation;
+  }
+  if (!general.config_file.empty()) {
+    if (auto merged = merge_toml_file(config, general.config_file); !merged) return merged.error();
+  }
+  if (auto applied = apply(config, given); !applied) return applied.error();
+  if (!command.empty()) config.command = std::move(command);
+  if (auto checked = config.check(); !checked) return checked.error();
+  if (general.print_config) invocation.action = Invocation::Action::print_config;
+  return invocation;
+}
+
 }  // namespace
 
-Result<Invocation> parse(std::vector<std::string> arguments, const std::string& user) {
-  Invocation invocation;
+Result<Invocation> parse(std::vector<std::string> arguments) {
   const bool has_dashes = std::find(arguments.begin(), arguments.end(), "--") != arguments.end();
-  invocation.config.command = split_command(arguments);
-  if (has_dashes && invocation.config.command.empty()) {
-    return Error{ErrorCode::usage, "a command must follow --"};
-  }
+  std::vector<std::string> command = split_command(arguments);
+  if (has_dashes && command.empty()) return Error{ErrorCode::usage, "a command must follow --"};
   CLI::App app(kDescription, "tunproxy");
   app.footer(kExitCodes);
-  Words words;
-  declare_way_out(app, words, invocation.config);
-  declare_ways_in(app, words, invocation.config);
-  declare_general(app, words, invocation.config);
+  std::vector<std::pair<const Setting*, CLI::Option*>> options;
+  for (const Setting& setting : settings()) {
+    if (setting.command_line) options.emplace_back(&setting, declare(app, setting));
+  }
+  General general;
+  declare_general(app, general);
   std::reverse(arguments.begin(), arguments.end());  // the order that CLI11 wants
   try {
     app.parse(std::move(arguments));
@@ -226,14 +157,11 @@ Result<Invocation> parse(std::vector<std::string> arguments, const std::string& 
   } catch (const CLI::ParseError& error) {
     return Error{ErrorCode::usage, error.what()};
   }
-  if (words.restore) {
-    invocation.action = Invocation::Action::restore;
-    return invocation;
+  std::vector<Given> given;
+  for (const auto& [setting, option] : options) {
+    if (option->count() > 0) given.push_back({setting, option->results()});
   }
-  if (auto understood = understand_all(words, user, invocation.config); !understood) {
-    return understood.error();
-  }
-  return invocation;
+  return interpret(general, given, std::move(command));
 }
 
 }  // namespace tunproxy::cli

@@ -1,10 +1,14 @@
 #include "tools/tunproxy/options.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <fstream>
 #include <sstream>
 #include <string>
 #include <vector>
+
+#include "core/config_schema.h"
 
 namespace tunproxy::cli {
 namespace {
@@ -13,7 +17,7 @@ Result<Invocation> parse_line(const std::string& line) {
   std::istringstream words(line);
   std::vector<std::string> arguments;
   for (std::string word; words >> word;) arguments.push_back(word);
-  return parse(std::move(arguments), "me");
+  return parse(std::move(arguments));
 }
 
 TEST(Options, DefaultsAreTheDocumentedOnes) {
@@ -21,8 +25,8 @@ TEST(Options, DefaultsAreTheDocumentedOnes) {
   ASSERT_TRUE(invocation) << invocation.error().message;
   const Config& config = invocation->config;
   EXPECT_EQ(invocation->action, Invocation::Action::run);
-  EXPECT_EQ(config.ssh.server->user, "me");
-  EXPECT_EQ(config.ssh.server->server.to_string(), "host:22");
+  EXPECT_EQ(config.ssh.server->user, "");
+  EXPECT_EQ(config.ssh.server->server.to_string(), "host:0");
   EXPECT_TRUE(config.tun);
   EXPECT_EQ(config.mtu, 1500);
   EXPECT_FALSE(config.listener.at);
@@ -68,7 +72,8 @@ TEST(Options, EverythingArrives) {
       "--log-level debug --log-file f");
   ASSERT_TRUE(invocation) << invocation.error().message;
   const Config& config = invocation->config;
-  EXPECT_EQ(config.ssh.server->server.to_string(), "host:2222");
+  EXPECT_EQ(config.ssh.server->user, "you");
+  EXPECT_EQ(config.ssh.port, 2222);
   EXPECT_EQ(config.ssh.login.identities, (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(config.ssh.login.known_hosts, std::vector<std::string>{"k"});
   EXPECT_EQ(config.ssh.login.host_keys, ssh::HostKeyPolicy::accept_new);
@@ -95,8 +100,43 @@ TEST(Options, AUdpgwIsNamedAsTheServerSeesIt) {
   EXPECT_FALSE(parse_line("--ssh host")->config.udpgw);
 }
 
-TEST(Options, ThePortInTheServerWins) {
-  EXPECT_EQ(parse_line("--ssh host:23 --port 24")->config.ssh.server->server.port(), 23);
+TEST(Options, WhatIsGivenOverridesTheFile) {
+  const std::string file = ::testing::TempDir() + "options_test.toml";
+  std::ofstream(file) << "socks5 = 'proxy:1080'\nmtu = 1400\nroute = ['10.0.0.0/8']\n"
+                         "no-tun = true\nsocks = '127.0.0.1:1080'\n";
+  const auto only_file = parse_line("--config " + file);
+  ASSERT_FALSE(only_file);  // a route without a TUN
+  const auto both = parse_line("--config " + file +
+                               " --ssh you@host --route 192.0.2.0/24 --tun t0 --socks 127.0.0.1:2");
+  ASSERT_TRUE(both) << both.error().message;
+  const Config& config = both->config;
+  EXPECT_EQ(config.ssh.server->user, "you");
+  EXPECT_FALSE(config.socks5.server);
+  EXPECT_TRUE(config.tun);
+  EXPECT_EQ(config.mtu, 1400);
+  ASSERT_EQ(config.routes.size(), 1U);
+  EXPECT_EQ(config.routes[0].to_string(), "192.0.2.0/24");
+  EXPECT_EQ(config.listener.at->port, 2);
+  const auto flag = parse_line("--config " + file + " --no-tun=false --socks5 b");
+  ASSERT_TRUE(flag) << flag.error().message;
+  EXPECT_TRUE(flag->config.tun);
+  ::unlink(file.c_str());
+}
+
+TEST(Options, TheConfigurationCanBeShown) {
+  const auto invocation = parse_line("--ssh host --print-config");
+  ASSERT_TRUE(invocation);
+  EXPECT_EQ(invocation->action, Invocation::Action::print_config);
+}
+
+TEST(Options, EveryKeyButSecretsIsAnOption) {
+  const std::string help = parse_line("--help")->text;
+  for (const Setting& setting : settings()) {
+    if (setting.key == "command") continue;
+    const bool shown = help.find("--" + std::string(setting.key) + " ") != std::string::npos ||
+                       help.find("--" + std::string(setting.key) + "\n") != std::string::npos;
+    EXPECT_EQ(shown, !setting.secret) << setting.key;
+  }
 }
 
 TEST(Options, TheCommandKeepsItsOwnOptions) {
