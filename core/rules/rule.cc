@@ -29,7 +29,8 @@ std::string host_text(const HostPattern& host, bool with_ports) {
     case HostPattern::Kind::any:
       return "*";
     case HostPattern::Kind::name:
-      return host.name;
+      // With a dot it cannot be taken for the protocol.
+      return host.name == "tcp" || host.name == "udp" ? host.name + "." : host.name;
     case HostPattern::Kind::wildcard:
       return "*." + host.name;
     case HostPattern::Kind::block:

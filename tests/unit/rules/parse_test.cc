@@ -38,6 +38,8 @@ INSTANTIATE_TEST_SUITE_P(
                       LineCase{"deny [2001:db8::/32]:80,443\r", "deny [2001:db8::/32]:80,443"},
                       LineCase{"deny *:5,3,1-4,9", "deny *:1-5,9"},
                       LineCase{"deny * user bob,alice,bob", "deny * user alice,bob"},
+                      LineCase{"deny tcp udp.", "deny tcp udp."},
+                      LineCase{"deny tcp.", "deny tcp."},
                       LineCase{"deny xn--bcher-kva.example", "deny xn--bcher-kva.example"},
                       LineCase{"deny _sip._tcp.example", "deny _sip._tcp.example"}));
 
