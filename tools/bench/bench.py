@@ -155,7 +155,7 @@ class Servers:
     """sshd, a plain SOCKS5 server and the target, in namespace "s"."""
 
     def __init__(self, lab):
-        self.space = lab.namespace("s")
+        self.space, self.target = lab.namespace("s"), TARGET
         run("ip", "-n", self.space, "address", "add", f"{TARGET}/32", "dev", "lo")
         lab.pin_cubic(self.space)
         self.key, self.known_hosts = lab.folder / "key", lab.folder / "known_hosts"
@@ -400,6 +400,8 @@ def parse_arguments():
     parser.add_argument("--rows", action="append", metavar="TEXT", help="only subjects with TEXT in their name")
     parser.add_argument("--skip", action="append", default=[],
                         choices=["throughput", "idle", "opens", "udp", "line"])
+    for program in ("tun2socks", "udpgw"):
+        parser.add_argument(f"--badvpn-{program}", metavar="PROGRAM", help=f"badvpn's {program}, for the UDP rows")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--verbose", action="store_true", help="every figure as it comes")
     arguments = parser.parse_args()
