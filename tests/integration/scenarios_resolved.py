@@ -7,7 +7,7 @@ import shutil
 from world import CLIENT, GOOD, GOOD6, HERE, check, sh, until
 
 EXTRACTED = os.path.abspath(os.path.join(HERE, "../../build/third_party/systemd-resolved"))  # by tools/setup.sh
-RESOLVED = "lib/systemd/systemd-resolved"
+PROGRAMS = ("lib/systemd/systemd-resolved", "usr/lib/systemd/systemd-resolved")
 BUS = """<busconfig><type>system</type><listen>unix:path=/run/dbus/system_bus_socket</listen><auth>EXTERNAL</auth>
 <policy context="default"><allow user="*"/><allow own="*"/><allow send_type="*"/><allow send_destination="*"/>
 <allow receive_type="*"/></policy></busconfig>
@@ -17,8 +17,8 @@ BUS = """<busconfig><type>system</type><listen>unix:path=/run/dbus/system_bus_so
 @contextlib.contextmanager
 def resolved(world, resolv_conf="stub"):
     """It runs, and knows one name server, by the link c0; it is what resolv.conf leads to, unless that is "own"."""
-    root = next((each for each in ("/", os.environ.get("TUNPROXY_RESOLVED", ""), EXTRACTED)
-                 if each and os.access(os.path.join(each, RESOLVED), os.X_OK)), None)
+    found = [(root, os.path.join(root, name)) for root in ("/", EXTRACTED) for name in PROGRAMS]
+    root, program = next(((root, path) for root, path in found if os.access(path, os.X_OK)), (None, None))
     check(root, "no systemd-resolved: tools/setup.sh --tests fetches it")
     path = os.environ["PATH"]
     os.environ["PATH"] = f"{path}:{root}/usr/bin"
@@ -35,7 +35,7 @@ def resolved(world, resolv_conf="stub"):
     try:
         world.spawn(CLIENT, "bus", ["dbus-daemon", f"--config-file={world.path('bus.conf')}", "--nofork", "--nopidfile"])
         until(lambda: os.path.exists("/run/dbus/system_bus_socket"), "D-Bus listens")
-        world.spawn(CLIENT, "resolved", [os.path.join(root, RESOLVED)])
+        world.spawn(CLIENT, "resolved", [program])
         until(lambda: world.run(["resolvectl", "status"])[0] == 0, "systemd-resolved answers")
         for command in (["dns", "c0", "10.77.1.1"], ["domain", "c0", "example.lan"]):
             code, output = world.run(["resolvectl", *command])
