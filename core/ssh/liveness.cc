@@ -13,6 +13,7 @@ constexpr Duration kSlept = 2s;        // clocks that differ by more were apart 
 constexpr Duration kShortest = 300ms;  // bounds of what a hurried probe may take
 constexpr Duration kLongest = 2s;
 constexpr int kRoundTrips = 4;
+constexpr Duration kUsual = 5s;  // for a check without a keepalive
 constexpr Duration kQuiet = 1min;
 constexpr int kRarerWhenQuiet = 4;
 constexpr int kRarerWithoutFlows = 12;
@@ -52,11 +53,13 @@ void Liveness::check() {
   const bool fresh = unanswered_ > 0 && loop_.now() - asked_at_ < kShortest;
   if (fresh && hurried_) return;
   hurried_ = true;
+  again_ = false;
   ask();
 }
 
 void Liveness::used() {
-  if (slept() || (silence() >= keepalive_ && unanswered_ == 0)) check();
+  if (slept() || (unanswered_ == 0 && silence() >= (keepalive_ > 0ms ? keepalive_ : kUsual)))
+    check();
 }
 
 void Liveness::set_keepalive(Duration keepalive) {
@@ -66,7 +69,11 @@ void Liveness::set_keepalive(Duration keepalive) {
 
 void Liveness::on_timer() {
   if (slept()) return check();
-  if (unanswered_ > 0 && heard()) return settle();
+  if (unanswered_ > 0 && heard()) {
+    // What came may have been on its way when the network changed.
+    if (hurried_ && !std::exchange(again_, true)) return ask();
+    return settle();
+  }
   if (unanswered_ == 0) {
     if (silence() >= interval()) return ask();
     return arm();
@@ -98,12 +105,14 @@ void Liveness::answered(Instant asked) {
 void Liveness::settle() {
   unanswered_ = 0;
   hurried_ = false;
+  again_ = false;
   arm();
   set_state(State::alive);
 }
 
 void Liveness::arm() {
   if (state_ == State::dead) return timer_.stop();
+  if (unanswered_ == 0 && keepalive_ == 0ms) return timer_.stop();
   if (unanswered_ == 0) return timer_.start(interval() - silence());
   const Duration hurry = std::clamp(round_trip_ * kRoundTrips, kShortest, kLongest);
   timer_.start(asked_at_ + (hurried_ ? std::min(hurry, step()) : step()) - loop_.now());
@@ -116,6 +125,10 @@ bool Liveness::slept() {
 
 Duration Liveness::silence() const {
   return std::max(0ms, loop_.now() - session_.last_heard());
+}
+
+Duration Liveness::step() const {
+  return (keepalive_ > 0ms ? keepalive_ : kUsual) * 2 / kProbes;
 }
 
 Duration Liveness::interval() {

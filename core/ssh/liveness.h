@@ -20,7 +20,8 @@ Duration time_asleep();
 /// Probes are sent only after `keepalive` of silence, so a session that carries something costs
 /// nothing. From silence to death it takes three times `keepalive`. Wake-ups are few where nobody
 /// would notice: after a minute without a byte of any flow, probes are four times as rare, and
-/// twelve times while there is no flow; used() makes up for it.
+/// twelve times while there is no flow; used() makes up for it. With a `keepalive` of 0 only
+/// check() and used() probe.
 class Liveness {
  public:
   enum class State : uint8_t { alive, suspect, dead };
@@ -56,7 +57,7 @@ class Liveness {
   bool heard() const { return session_.last_heard() > asked_at_; }
   Duration silence() const;
   Duration interval();
-  Duration step() const { return keepalive_ * 2 / kProbes; }
+  Duration step() const;
 
   io::Loop& loop_;
   Session& session_;
@@ -69,6 +70,7 @@ class Liveness {
   uint64_t carried_ = 0;
   int unanswered_ = 0;
   bool hurried_ = false;  // the last probe has less time to be answered
+  bool again_ = false;    // and was asked a second time
   Instant asked_at_{};
   Duration round_trip_{};
   std::unique_ptr<net::Attempt> probe_;

@@ -132,13 +132,12 @@ void Pool::consider() {
 // A flow that comes beside a bulk transfer should find a session that is free.
 size_t Pool::wanted() const {
   size_t flows = 0;
-  bool all_carry_much = true;
+  size_t busy = 0;
   for (const auto& member : members_) {
     flows += member->supervisor.load().channels;
-    all_carry_much &= member->rate >= kMuch;
+    if (member->rate >= kMuch) ++busy;
   }
-  const size_t for_flows = (flows + kFlowsEach - 1) / kFlowsEach;
-  return std::max(for_flows, members_.size() + (all_carry_much ? 1 : 0));
+  return std::max((flows + kFlowsEach - 1) / kFlowsEach, busy + 1);
 }
 
 void Pool::grow() {

@@ -179,10 +179,7 @@ void Supervisor::lost(const Error& error) {
   take_back(session);
   retire(std::move(line_));
   if (loop_.now() - online_since_ >= kStable) backoff_.forget();
-  if (!options_.reconnect) {
-    set_state(State::failed, &reason);
-    return fail_waiting({ErrorCode::host_unreachable, "the tunnel is down"});
-  }
+  if (!options_.reconnect) return set_state(State::failed, &reason);  // what waits may move on
   set_state(State::reconnecting, &reason);
   const bool under_way = pause_.active() || connector_.state() != Connector::State::idle;
   if (state_ == State::reconnecting && !under_way) connect_later(reason);
@@ -223,9 +220,10 @@ void Supervisor::network_changed() {
   const bool trying = connector_.state() != Connector::State::idle;
   const bool wanted = state_ == State::reconnecting || (line_ && pause_.active()) || trying;
   if (!wanted || state_ == State::connecting || state_ == State::authenticating) return;
-  if (trying && connector_.age() < kRecent) return;
+  if (!backoff_.reset()) return;
   silent_tries_ = 0;
-  if (backoff_.reset()) connect_now();
+  if (connector_.age() >= kRecent) return connect_now();
+  if (!trying) pause_.start(kRecent - connector_.age());
 }
 
 void Supervisor::set_keepalive(Duration keepalive) {

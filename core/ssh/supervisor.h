@@ -24,7 +24,7 @@ namespace tunproxy::ssh {
 ///   idle, stopped ──start()──► connecting ──► authenticating ──► online ⇄ reconnecting
 ///
 /// All but idle lead to stopped by stop(), and to failed for good where the server refuses for a
-/// reason that stays (host key, login), or where nothing is tried again. A server that does not
+/// reason that stays (host key, login), or where it shall not reconnect. A server that does not
 /// answer a probe is doubted: while that lasts, a second connection is tried beside the first. If
 /// it succeeds, new flows go to it, and the first keeps its own until they end or it is dead.
 class Supervisor final : public net::Proxy {
@@ -72,7 +72,7 @@ class Supervisor final : public net::Proxy {
   const std::vector<Endpoint>& addresses() const { return connector_.addresses(); }
 
   /// The machine's network changed: the server is probed at once, and dialled at once if there is
-  /// no session. Cheap to call, also often; what it causes is bounded.
+  /// no session. Cheap to call, also often: a few tries a second is all that it causes.
   void network_changed();
   void set_keepalive(Duration keepalive);
 

@@ -29,8 +29,8 @@ struct SupervisorOptions {
   LookUp look_up_again;
   SessionOptions session;
   std::function<Result<std::unique_ptr<Login>>()> make_login;  ///< called for each connection
-  bool reconnect = true;            ///< false: one connection, and `failed` when it is lost
-  Duration keepalive = 5s;          ///< silence after which the server is probed (see Liveness)
+  bool reconnect = true;    ///< false: one connection, and `failed` when it is lost
+  Duration keepalive = 5s;  ///< silence after which the server is probed (see Liveness); 0: never
   Duration wait_for_session = 10s;  ///< how long a flow waits for a reconnect
   Duration first_pause = 250ms;     ///< before a reconnect; grows up to (see Backoff):
   Duration longest_pause = 30s;

@@ -22,7 +22,7 @@ class Tap {
   Target address() const { return Target(listener_->local()); }
   size_t connections() const { return taken_; }
   size_t refusals() const { return refused_; }
-  /// From now on connections are closed at once, after `words`.
+  /// From now on connections are reset at once, or closed after `words`.
   void refuse(bool on, std::string words = "") {
     refusing_ = on;
     words_ = std::move(words);
@@ -35,7 +35,10 @@ class Tap {
   void forward(std::unique_ptr<io::TcpStream> client) {
     if (refusing_) {
       ++refused_;
+      if (words_.empty()) return;
       client->write({reinterpret_cast<const uint8_t*>(words_.data()), words_.size()});
+      client->finish();
+      waiting_.push_back(std::move(client));
       return;
     }
     ++taken_;
