@@ -106,6 +106,7 @@ Result<void> Program::bring_up() {
     command_ended_->want(true, false);
     if (auto begun = command_->start(); !begun) return begun;
   }
+  watch_network();
   up_ = true;
   log::info("{}", tunnel_->summary());
   return {};
@@ -114,6 +115,14 @@ Result<void> Program::bring_up() {
 Result<void> Program::carry_packets(UniqueFd tun, uint16_t mtu, bool vnet_header) {
   device_ = std::make_unique<linux_host::TunDevice>(*loop_, std::move(tun), mtu, vnet_header);
   return tunnel_->serve_packets(*device_);
+}
+
+// Without it a change is noticed when the server does not answer.
+void Program::watch_network() {
+  auto monitor = linux_host::NetworkMonitor::open(*loop_, host_ ? host_->tun().name : "",
+                                                  [this] { tunnel_->network_changed(); });
+  if (!monitor) return log::warn("{}", monitor.error().message);
+  monitor_ = std::move(*monitor);
 }
 
 void Program::on_signal(int signal_number) {
@@ -139,6 +148,7 @@ void Program::finish(int exit_code) {
 }
 
 void Program::tear_down() {
+  monitor_.reset();
   tunnel_.reset();
   device_.reset();
   command_ended_.reset();

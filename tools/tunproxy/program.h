@@ -13,6 +13,7 @@
 #include "core/tunnel.h"
 #include "platform/linux/command.h"
 #include "platform/linux/host_network.h"
+#include "platform/linux/network_monitor.h"
 #include "platform/linux/terminal_prompter.h"
 #include "platform/linux/tun_device.h"
 
@@ -36,6 +37,7 @@ class Program {
   void start_tunnel();
   Result<void> bring_up();
   Result<void> carry_packets(UniqueFd tun, uint16_t mtu, bool vnet_header);
+  void watch_network();
   void on_signal(int signal_number);
   void on_command_end();
   void finish(int exit_code);
@@ -53,6 +55,7 @@ class Program {
   std::unique_ptr<io::FdWatcher> command_ended_;  // set while the command runs
   std::unique_ptr<linux_host::TunDevice> device_;
   std::unique_ptr<Tunnel> tunnel_;
+  std::unique_ptr<linux_host::NetworkMonitor> monitor_;
 };
 
 }  // namespace tunproxy::cli
