@@ -27,6 +27,7 @@ struct TunnelStatus {
   std::string resolver;              ///< who resolves names, for people; may be empty
   std::vector<SessionStatus> sessions;
   int64_t uptime_s = 0;
+  uint64_t reconnects = 0;
   /// Dropped packets and datagrams by where and why ("tun/malformed", "socks_udp/stranger"), and
   /// replies to SOCKS requests by their code. Only what is not 0 has to be there.
   std::map<std::string, uint64_t> drops;

@@ -34,11 +34,13 @@ Result<sockaddr_un> address_of(const std::string& path) {
   return address;
 }
 
-Result<void> make_folder(const std::string& path) {
+// The folder, if it was not there; empty if it was.
+Result<std::string> make_folder(const std::string& path) {
   const size_t slash = path.rfind('/');
-  if (slash == std::string::npos || slash == 0) return {};
+  if (slash == std::string::npos || slash == 0) return std::string();
   const std::string folder = path.substr(0, slash);
-  if (::mkdir(folder.c_str(), 0700) == 0 || errno == EEXIST) return {};
+  if (::mkdir(folder.c_str(), 0700) == 0) return folder;
+  if (errno == EEXIST) return std::string();
   return failed(path);
 }
 
@@ -71,7 +73,8 @@ Result<std::unique_ptr<UnixListener>> UnixListener::listen(io::Loop& loop, const
                                                            OnAccept on_accept) {
   const auto address = address_of(path);
   if (!address) return address.error();
-  if (auto made = make_folder(path); !made) return made.error();
+  auto made = make_folder(path);
+  if (!made) return made.error();
   if (auto removed = remove_stale(path); !removed) return removed.error();
   UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket) return failed(path);
@@ -84,12 +87,14 @@ Result<std::unique_ptr<UnixListener>> UnixListener::listen(io::Loop& loop, const
   errno = why;
   if (bound != 0 || ::listen(socket.get(), kBacklog) != 0) return failed(path);
   return std::unique_ptr<UnixListener>(
-      new UnixListener(loop, std::move(socket), path, std::move(on_accept)));
+      new UnixListener(loop, std::move(socket), path, std::move(*made), std::move(on_accept)));
 }
 
-UnixListener::UnixListener(io::Loop& loop, UniqueFd socket, std::string path, OnAccept on_accept)
+UnixListener::UnixListener(io::Loop& loop, UniqueFd socket, std::string path, std::string folder,
+                           OnAccept on_accept)
     : loop_(loop),
       path_(std::move(path)),
+      folder_(std::move(folder)),
       socket_(std::move(socket)),
       inode_(0),
       on_accept_(std::move(on_accept)),
@@ -102,6 +107,7 @@ UnixListener::UnixListener(io::Loop& loop, UniqueFd socket, std::string path, On
 UnixListener::~UnixListener() {
   struct stat status {};
   if (::lstat(path_.c_str(), &status) == 0 && status.st_ino == inode_) ::unlink(path_.c_str());
+  if (!folder_.empty()) ::rmdir(folder_.c_str());  // stays while others have something in it
 }
 
 void UnixListener::accept_all() {

@@ -16,7 +16,8 @@
 namespace tunproxy::control {
 
 /// Mode 0600; who connects must be the user of this process or root (SO_PEERCRED), else it is
-/// closed at once. The socket's file goes with this.
+/// closed at once. The socket's file goes with this,
+/// and the folder if it was made for it.
 class UnixListener {
  public:
   using OnAccept = std::function<void(std::unique_ptr<io::TcpStream>)>;
@@ -33,11 +34,13 @@ class UnixListener {
   const std::string& path() const { return path_; }
 
  private:
-  UnixListener(io::Loop& loop, UniqueFd socket, std::string path, OnAccept on_accept);
+  UnixListener(io::Loop& loop, UniqueFd socket, std::string path, std::string folder,
+               OnAccept on_accept);
   void accept_all();
 
   io::Loop& loop_;
   const std::string path_;
+  const std::string folder_;  // that we made; empty: it was there
   UniqueFd socket_;
   ino_t inode_;  // of our file: another's at this path is not removed
   OnAccept on_accept_;

@@ -13,6 +13,7 @@ import scenarios_config
 import scenarios_flows
 import scenarios_machine
 import scenarios_names
+import scenarios_rules
 import scenarios_socks
 import scenarios_trouble
 import scenarios_udp
@@ -22,7 +23,7 @@ import scenarios_udp_quic
 import scenarios_udpgw
 import world
 
-MODULES = (scenarios_cli, scenarios_config, scenarios_flows, scenarios_socks, scenarios_trouble, scenarios_machine, scenarios_udp, scenarios_udp_programs,
+MODULES = (scenarios_cli, scenarios_config, scenarios_flows, scenarios_rules, scenarios_socks, scenarios_trouble, scenarios_machine, scenarios_udp, scenarios_udp_programs,
            scenarios_udpgw, scenarios_udp_line, scenarios_udp_quic)
 
 

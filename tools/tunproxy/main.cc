@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/config_ssh.h"
@@ -11,6 +12,7 @@
 #include "platform/linux/host_network.h"
 #include "tools/tunproxy/options.h"
 #include "tools/tunproxy/program.h"
+#include "tools/tunproxy/status.h"
 
 namespace tunproxy::cli {
 namespace {
@@ -53,7 +55,21 @@ int print_config(Config config) {
   return 0;
 }
 
+int status(std::vector<std::string> arguments) {
+  const auto options = parse_status(std::move(arguments));
+  if (!options) return complain(options.error());
+  if (!options->help.empty()) {
+    fmt::print("{}", options->help);
+    return 0;
+  }
+  const auto shown = show_status(*options);
+  return shown ? 0 : complain(shown.error());
+}
+
 int main(std::vector<std::string> arguments) {
+  if (!arguments.empty() && arguments[0] == "status") {
+    return status({arguments.begin() + 1, arguments.end()});
+  }
   auto invocation = parse(std::move(arguments));
   if (!invocation) {
     return complain({ErrorCode::usage, invocation.error().message + " (see tunproxy --help)"});

@@ -127,10 +127,20 @@ void Program::watch_network() {
 
 void Program::on_signal(int signal_number) {
   const bool command_runs = command_ended_ != nullptr;
+  if (!command_runs && signal_number == SIGHUP && up_ && !hung_up()) return reload();
   if (!command_runs) return finish(up_ ? 0 : 128 + signal_number);
   // The terminal sends these to the command as well: it decides what they mean.
   if (signal_number == SIGINT || signal_number == SIGQUIT) return;
   command_->forward(signal_number);
+}
+
+// Its terminal is gone, as opposed to somebody who says: read your files again.
+bool Program::hung_up() const {
+  return prompter_ != nullptr && linux_host::TerminalPrompter::open() == nullptr;
+}
+
+void Program::reload() {
+  if (auto reloaded = tunnel_->reload(); !reloaded) log::error("{}", reloaded.error().message);
 }
 
 void Program::on_command_end() {

@@ -39,6 +39,8 @@ class Program {
   Result<void> carry_packets(UniqueFd tun, uint16_t mtu, bool vnet_header);
   void watch_network();
   void on_signal(int signal_number);
+  bool hung_up() const;
+  void reload();
   void on_command_end();
   void finish(int exit_code);
   void fail(const Error& error);

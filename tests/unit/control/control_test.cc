@@ -123,7 +123,7 @@ TEST_F(Control, TheSocketAnswersOneLineEach) {
               std::string::npos);
   }
   server->reset();
-  EXPECT_FALSE(fs::exists(path()));
+  EXPECT_FALSE(fs::exists(folder_));
 }
 
 TEST_F(Control, OneThatSaysTooMuchIsClosed) {

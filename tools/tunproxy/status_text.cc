@@ -1,0 +1,99 @@
+#include <fmt/format.h>
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "tools/tunproxy/status.h"
+
+namespace tunproxy::cli {
+namespace {
+
+using Json = nlohmann::json;
+
+std::string bytes(double n) {
+  constexpr std::array<const char*, 5> kUnits = {"B", "KiB", "MiB", "GiB", "TiB"};
+  size_t unit = 0;
+  for (; n >= 1024 && unit + 1 < kUnits.size(); ++unit) n /= 1024;
+  if (unit == 0) return fmt::format("{:.0f} B", n);
+  return fmt::format("{:.1f} {}", n, kUnits[unit]);
+}
+
+std::string span(int64_t seconds) {
+  return fmt::format("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+}
+
+std::string traffic(const Json& json) {
+  return fmt::format("{} up, {} down", bytes(json.value("up", 0.0)),
+                     bytes(json.value("down", 0.0)));
+}
+
+// "3 denied, 2 unresolved"; empty if there is nothing.
+std::string counts(const Json& json) {
+  std::string text;
+  for (const auto& [name, count] : json.items()) {
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count.get<uint64_t>(), name);
+  }
+  return text;
+}
+
+void add_tunnel(const Json& tunnel, std::string& text) {
+  text += fmt::format("{}: {}, for {}\n", tunnel.value("state", ""), tunnel.value("server", ""),
+                      span(tunnel.value("uptime_s", int64_t{0})));
+  for (const Json& way : tunnel.value("ways_in", Json::array())) {
+    text += fmt::format("in:       {}\n", way.get<std::string>());
+  }
+  const Json carrier = tunnel.value("carrier", Json::object());
+  const std::string about = carrier.value("text", "");
+  text += fmt::format("UDP:      {}\n", about.empty() ? carrier.value("name", "") : about);
+  const std::string resolver = tunnel.value("resolver", "");
+  if (!resolver.empty()) text += fmt::format("names:    {}\n", resolver);
+  for (const Json& session : tunnel.value("sessions", Json::array())) {
+    text += fmt::format("session:  {}: {}, {} flows, {}", session.value("name", ""),
+                        session.value("state", ""), session.value("flows", 0), traffic(session));
+    const Json rtt = session.value("rtt_ms", Json());
+    text += rtt.is_number() ? fmt::format(", {} ms\n", rtt.get<int64_t>()) : "\n";
+  }
+}
+
+void add_totals(const Json& totals, std::string& text) {
+  for (const auto& [way, about] : totals.value("ways", Json::object()).items()) {
+    if (about.value("flows", 0) == 0) continue;
+    text += fmt::format("{:9} {} flows, {}\n", way + ":", about.value("flows", 0), traffic(about));
+  }
+  for (const char* group : {"refused", "failed", "drops", "rules"}) {
+    const std::string some = counts(totals.value(group, Json::object()));
+    if (!some.empty()) text += fmt::format("{:9} {}\n", std::string(group) + ":", some);
+  }
+}
+
+void add_flow(const Json& flow, std::string& text) {
+  const bool shown = flow.contains("host");
+  text += fmt::format(
+      "{:>8} {:>9} {:5} {:9} {:8} {:6} {:>10} {:>10}  {}{}{}\n", flow.value("id", uint64_t{0}),
+      span(flow.value("age_ms", int64_t{0}) / 1000), flow.value("source", ""),
+      flow.value("command", ""), flow.value("state", ""), flow.value("way", ""),
+      bytes(flow.value("up", 0.0)), bytes(flow.value("down", 0.0)),
+      flow.contains("user") ? flow.value("user", "") + "  " : "",
+      shown ? flow.value("host", "") : "", shown ? fmt::format(" {}", flow.value("port", 0)) : "");
+}
+
+}  // namespace
+
+std::string status_text(const std::string& json, double up, double down) {
+  const Json status = Json::parse(json, nullptr, false);
+  if (!status.is_object() || !status.contains("tunnel")) return json;
+  std::string text;
+  add_tunnel(status["tunnel"], text);
+  const Json totals = status.value("totals", Json::object());
+  add_totals(totals, text);
+  text += fmt::format("now:      {} flows, {}/s up, {}/s down\n", totals.value("flows", 0),
+                      bytes(up), bytes(down));
+  const Json flows = status.value("flows", Json::array());
+  if (flows.empty()) return text;
+  text += fmt::format("{:>8} {:>9} {:5} {:9} {:8} {:6} {:>10} {:>10}\n", "flow", "age", "from",
+                      "command", "state", "way", "up", "down");
+  for (const Json& flow : flows) add_flow(flow, text);
+  return text;
+}
+
+}  // namespace tunproxy::cli
