@@ -25,6 +25,8 @@ ChannelMux::ChannelMux(io::Loop& loop, std::unique_ptr<net::Stream> stream,
       tick_(loop, [this] { tick(); }) {
   transport_->take_packets([this](Bytes packet, Buffer& buffer) { on_packet(packet, buffer); });
   stream_->on_progress([this] { read(); });
+  stream_->limit_unsent(ahead_.limit());
+  measure_round();  // while nothing is under way
 }
 
 ChannelMux::~ChannelMux() {
@@ -234,6 +236,15 @@ void ChannelMux::read() {
   auto result = transport_->read_packets(*stream_);
   rekeying_ = false;  // perhaps; the next send tells
   if (!result) fail(result.error());
+  if (windows_.wants_round(loop_.now())) measure_round();
+}
+
+void ChannelMux::measure_round() {
+  if (request(keepalive_request(), this)) windows_.begin_round(loop_.now());
+}
+
+void ChannelMux::on_request_reply(bool, MessageReader) {
+  windows_.end_round(loop_.now());
 }
 
 void ChannelMux::tick() {

@@ -66,7 +66,7 @@ struct Slot {
 };
 
 /// Lives in the loop thread; owns the stream.
-class ChannelMux {
+class ChannelMux final : private RequestUser {
  public:
   static constexpr size_t kMaxChannels = 16384;
   static constexpr uint32_t kMaxPacket = 32768;
@@ -120,6 +120,8 @@ class ChannelMux {
   /// `user` goes before it heard.
   void forget(const RequestUser* user) { requests_.forget(user); }
 
+  void set_window_budget(size_t bytes) { windows_.set_budget(bytes); }
+
   io::Loop& loop() { return loop_; }
   const Error* error() const { return failed_ ? &error_ : nullptr; }
   size_t channel_count() const { return slots_.size(); }  ///< those that are closing, too
@@ -151,7 +153,9 @@ class ChannelMux {
   void forget_settled_opens();
 
   void on_packet(Bytes packet, Buffer& buffer);
-  void on_request_reply(MessageReader message, bool success);
+  void measure_round();
+  void on_request_reply(bool success, MessageReader rest) override;
+  void on_request_lost(const Error&) override {}
   void on_channel_open(MessageReader message);
   void on_confirmation(MessageReader message);
   void on_failure(MessageReader message);
@@ -182,7 +186,7 @@ class ChannelMux {
   uint64_t sent_ = 0;
   bool rekeying_ = false;
   std::deque<std::pair<Instant, uint32_t>> deadlines_;  // of opens, in order
-  ChannelUser* standing_ = nullptr;  // nullptr: none, or taken
+  ChannelUser* standing_ = nullptr;                     // nullptr: none, or taken
   uint32_t standing_id_ = 0;
   bool told_forbidden_ = false;
   bool failed_ = false;

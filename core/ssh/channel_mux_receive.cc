@@ -42,18 +42,15 @@ void ChannelMux::on_packet(Bytes packet, Buffer& buffer) {
     case MessageType::channel_failure:
       return on_reply(message, false);
     case MessageType::request_success:
-      return on_request_reply(message, true);
+      requests_.answer(true, message);  // or nobody asked: then libssh2 has, before us
+      return;
     case MessageType::request_failure:
     case MessageType::unimplemented:
-      return on_request_reply(message, false);
+      requests_.answer(false, message);
+      return;
     case MessageType::global_request:  // libssh2 answers it
       return;
   }
-}
-
-// A server may send replies that nobody asked for (libssh2 has asked before us).
-void ChannelMux::on_request_reply(MessageReader message, bool success) {
-  requests_.answer(success, message);
 }
 
 Slot* ChannelMux::find(uint32_t id, Slot::State state) {

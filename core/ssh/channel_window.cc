@@ -7,6 +7,19 @@ namespace {
 
 constexpr size_t kGrowAfter = 32 * 1024;  // bytes that make a channel more than a small exchange
 constexpr size_t kSteps = 16;             // a grant is worth a message at 1/16 of the window
+constexpr size_t kRoundAfter = 256 * 1024;
+constexpr Duration kRoundPause = 50ms;
+constexpr Duration kNoQueue = 10ms;  // what a busy machine may take
+constexpr Duration kFull = 20ms;     // of queue keep the bottleneck busy
+constexpr Duration kTooMuch = 45ms;
+constexpr int kOldQueue = 3;  // rounds in which it goes
+constexpr int kPatience = 64;
+
+// What the bottleneck passed in the time that a round would take with a short queue.
+size_t fitting(size_t got, Duration undisturbed, Duration took) {
+  const auto share = static_cast<uint64_t>((undisturbed + kFull).count());
+  return static_cast<size_t>(got * share / static_cast<uint64_t>(took.count()));
+}
 
 }  // namespace
 
@@ -19,7 +32,28 @@ bool WindowPolicy::on_received(ReceiveWindow& window, size_t n, Instant now) {
     window.epoch = epoch_;
     ++active_now_;
   }
+  if (window.round != round_) join_round(window);
+  since_round_ += n;
+  if (measuring_) {
+    got_ += n;
+    window.got += n;
+  }
   return true;
+}
+
+// Draws the conclusions from the round before, if the channel took part in it.
+void WindowPolicy::join_round(ReceiveWindow& window) const {
+  const bool took_part = window.round + 1 == round_;
+  if (window.wanted == 0 && window.received >= kGrowAfter) {
+    window.wanted = first_;
+  } else if (took_part && verdict_ == Verdict::grow && window.got >= window.wanted / 4 * 3) {
+    window.wanted = std::min(window.wanted * 2, kLargest);
+  } else if (took_part && verdict_ == Verdict::shrink) {
+    window.wanted = std::clamp(fitting(window.got, *undisturbed_, took_), kInitial,
+                               std::max(window.wanted, kInitial));
+  }
+  window.round = round_;
+  window.got = 0;
 }
 
 void WindowPolicy::advance(Instant now) {
@@ -31,16 +65,58 @@ void WindowPolicy::advance(Instant now) {
   epoch_ = epoch;
 }
 
-size_t WindowPolicy::target() const {
+bool WindowPolicy::wants_round(Instant now) const {
+  return !measuring_ && since_round_ >= kRoundAfter && now - round_began_ >= kRoundPause;
+}
+
+void WindowPolicy::begin_round(Instant now) {
+  ++round_;
+  round_began_ = now;
+  measuring_ = true;
+  got_ = 0;
+}
+
+void WindowPolicy::end_round(Instant now) {
+  measuring_ = false;
+  since_round_ = 0;
+  took_ = now - round_began_;
+  undisturbed_ = std::min(undisturbed_.value_or(took_), took_);
+  verdict_ = judge(took_);
+  if (verdict_ == Verdict::shrink) {
+    first_ = std::clamp(fitting(got_, *undisturbed_, took_), kInitial, first_);
+  } else if (verdict_ == Verdict::grow && got_ >= first_ / 4 * 3) {
+    first_ = std::min(first_ * 2, kFirst);
+  }
+}
+
+WindowPolicy::Verdict WindowPolicy::judge(Duration took) {
+  if (patience_ > 0 && --patience_ > 0) return Verdict::grow;
+  if (took <= *undisturbed_ + kTooMuch) {
+    shrinking_ = 0;
+    return took <= *undisturbed_ + kNoQueue ? Verdict::grow : Verdict::keep;
+  }
+  const uint64_t rate = got_ / static_cast<uint64_t>(took.count());
+  if (shrinking_++ == 0) rate_before_ = rate;
+  if (shrinking_ <= kOldQueue || rate * 3 >= rate_before_ * 2) return Verdict::shrink;
+  shrinking_ = 0;
+  patience_ = kPatience;
+  return Verdict::grow;
+}
+
+size_t WindowPolicy::share() const {
   const size_t active = std::max({active_now_, active_before_, size_t{1}});
-  return std::clamp(kBudget / active, kInitial, kLargest);
+  const size_t least = std::clamp(budget_ / 256, kSmallest, kInitial);
+  return std::clamp(budget_ / active, least, kLargest);
 }
 
 size_t WindowPolicy::due(const ReceiveWindow& window, size_t queued) const {
-  const size_t target_size = window.received < kGrowAfter ? kInitial : target();
+  const size_t wanted = window.received < kGrowAfter ? kInitial
+                        : window.wanted == 0         ? first_
+                                                     : window.wanted;
+  const size_t size = std::min(wanted, share());
   const size_t held = window.open + queued;
-  if (held >= target_size || target_size - held < target_size / kSteps) return 0;
-  return target_size - held;
+  if (held >= size || size - held < size / kSteps) return 0;
+  return size - held;
 }
 
 }  // namespace tunproxy::ssh

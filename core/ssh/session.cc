@@ -16,8 +16,8 @@ namespace {
 constexpr Duration kExecTimeout = 5s;
 
 // A session channel in which nothing ever runs. Servers turn TCP_NODELAY on with the first of them;
-// without it, small answers wait for acknowledgements. Where none is permitted it goes without; where
-// one is permitted, the first command gets it.
+// without it, small answers wait for acknowledgements. Where none is permitted it goes without;
+// where one is permitted, the first command gets it.
 class StandingChannel final : public ChannelUser {
   void on_open_failed(const Error& error) override {
     log::debug("no standing session channel: {}", error.message);
@@ -153,6 +153,10 @@ Instant Session::last_heard() const {
 
 SessionLoad Session::load() const {
   return impl_->load();
+}
+
+void Session::set_window_budget(size_t bytes) {
+  impl_->mux().set_window_budget(bytes);
 }
 
 void Session::on_closed(std::function<void(const Error&)> closed) {

@@ -67,6 +67,9 @@ class Session final : public net::Proxy {
   /// When bytes came from the server, whatever they were.
   Instant last_heard() const;
   SessionLoad load() const;
+  /// How much servers may send ahead of what was consumed, on all channels together (32 MB unless
+  /// it is set). Less makes long fat ways slower; what was granted stays granted.
+  void set_window_budget(size_t bytes);
 
   /// Called once when the connection is lost; all channels have failed by then. To destroy the
   /// session from it, hand it to Loop::retire().

@@ -16,6 +16,7 @@ namespace {
 
 constexpr size_t kReadAtMost = 256 * 1024;
 constexpr size_t kRepliesAtMost = 4 * Transport::kOutLimit;  // a flood of requests ends here
+constexpr int kExchangeAtMost = 16;                          // packets of a key exchange
 constexpr int kNoSocket = 0x7fffffff;  // libssh2 wants a number; it is only handed to our callbacks
 
 constexpr const char* kKeyExchange =
@@ -194,6 +195,9 @@ Result<void> Transport::read_packets(net::Stream& stream) {
     if (out_.size() > kRepliesAtMost) {
       return Error{ErrorCode::limit, "the SSH server asks more than it reads"};
     }
+    if (out_of_turn_) {
+      return Error{ErrorCode::protocol, "the SSH server exchanges keys out of turn"};
+    }
     if (code > 0) continue;
     // ChaCha20 gives up once after a packet's length: only without new bytes is the end reached.
     if (code == LIBSSH2_ERROR_EAGAIN && received_ != before) continue;
@@ -203,14 +207,41 @@ Result<void> Transport::read_packets(net::Stream& stream) {
 }
 
 int Transport::on_packet(LIBSSH2_SESSION*, unsigned char* data, size_t length, void** self) {
-  constexpr uint8_t kUnimplemented = 3;
-  constexpr uint8_t kGlobalRequest = 80;  // libssh2 answers those
-  if (data[0] <= kGlobalRequest && data[0] != kUnimplemented) return 0;
+  Transport& transport = *static_cast<Transport*>(*self);
+  switch (transport.whose(data[0])) {
+    case Whose::libssh2:
+      return 0;
+    case Whose::nobody:
+      return 1;
+    case Whose::user:
+      break;
+  }
   Buffer buffer(data);
-  static_cast<Transport*>(*self)->on_packet_({data, length}, buffer);
+  transport.on_packet_({data, length}, buffer);
   if (!buffer) return 2;
   (void)buffer.release();  // libssh2 frees it
   return 1;
+}
+
+// What libssh2 does not expect it would keep for ever.
+Transport::Whose Transport::whose(uint8_t type) {
+  constexpr uint8_t kDisconnect = 1, kIgnore = 2, kUnimplemented = 3, kDebug = 4, kExtensions = 7;
+  constexpr uint8_t kKeyExchangeInit = 20, kNewKeys = 21, kLastOfKeyExchange = 49;
+  constexpr uint8_t kGlobalRequest = 80;
+  if (type > kGlobalRequest || type == kUnimplemented) return Whose::user;
+  if (type == kGlobalRequest || type == kDisconnect || type == kIgnore || type == kDebug ||
+      type == kExtensions) {
+    return Whose::libssh2;  // is done with it at once
+  }
+  if (type < kKeyExchangeInit || type > kLastOfKeyExchange) return Whose::nobody;
+  const bool begins = type == kKeyExchangeInit;
+  if (begins == exchanging_ || ++exchanged_ > kExchangeAtMost) {
+    out_of_turn_ = true;
+    return Whose::nobody;
+  }
+  exchanging_ = type != kNewKeys;
+  if (!exchanging_) exchanged_ = 0;
+  return Whose::libssh2;
 }
 
 void Transport::on_disconnect(LIBSSH2_SESSION*, int, const char* text, int length, const char*, int,

@@ -63,6 +63,8 @@ class Transport {
   explicit Transport(LIBSSH2_SESSION* session);
   class Reading;
 
+  enum class Whose : uint8_t { user, libssh2, nobody };
+  Whose whose(uint8_t type);
   static ssize_t on_send(libssh2_socket_t, const void* bytes, size_t length, int, void** self);
   static ssize_t on_receive(libssh2_socket_t, void* buffer, size_t length, int, void** self);
   static int on_packet(LIBSSH2_SESSION*, unsigned char* data, size_t length, void** self);
@@ -77,6 +79,9 @@ class Transport {
   size_t budget_ = 0;              // what such a call may still take from it
   uint64_t received_ = 0;
   bool at_end_ = false;
+  bool exchanging_ = false;  // keys, since take_packets()
+  int exchanged_ = 0;        // packets of that
+  bool out_of_turn_ = false;
   ByteQueue in_;
   OutBuffer out_;
   std::string farewell_;  // the server's own words, if it disconnected with some

@@ -2,7 +2,6 @@
 
 #include "core/ssh/channel_message.h"
 #include "core/ssh/channel_queue.h"
-#include "core/ssh/channel_window.h"
 #include "core/ssh/transport.h"
 #include "core/ssh/transport_out.h"
 
@@ -89,39 +88,6 @@ TEST(ChannelQueue, TakesLargePayloadsAndLeavesSmallOnes) {
   queue.append({large.get() + 9, 29991}, large);
   EXPECT_FALSE(large);
   EXPECT_EQ(queue.size(), 29994u);
-}
-
-TEST(WindowPolicy, IdleChannelsKeepASmallWindowAndBusyOnesGrow) {
-  WindowPolicy policy;
-  ReceiveWindow window{WindowPolicy::kInitial, 0, 0};
-  const Instant now{100s};
-  ASSERT_TRUE(policy.on_received(window, 1000, now));
-  EXPECT_EQ(policy.due(window, 1000), 0u);  // not consumed: nothing to give
-  EXPECT_EQ(policy.due(window, 0), 0u);     // too little to be worth a message
-  ASSERT_TRUE(policy.on_received(window, 40000, now));
-  EXPECT_EQ(window.open + policy.due(window, 0), WindowPolicy::kLargest);
-  EXPECT_EQ(window.open + 41000 + policy.due(window, 41000), WindowPolicy::kLargest);
-}
-
-TEST(WindowPolicy, ManyActiveChannelsShareTheBudget) {
-  WindowPolicy policy;
-  std::vector<ReceiveWindow> windows(1000, {WindowPolicy::kInitial, 0, 0});
-  size_t total = 0;
-  for (auto& window : windows) {
-    ASSERT_TRUE(policy.on_received(window, 50000, Instant{100s}));
-  }
-  for (const auto& window : windows) total += window.open + policy.due(window, 0);
-  EXPECT_LE(total, windows.size() * WindowPolicy::kInitial);
-  // Those that fell silent give way.
-  ASSERT_TRUE(policy.on_received(windows[0], 10, Instant{103s}));
-  EXPECT_EQ(windows[0].open + policy.due(windows[0], 0), WindowPolicy::kLargest);
-}
-
-TEST(WindowPolicy, NoticesAServerThatSendsTooMuch) {
-  WindowPolicy policy;
-  ReceiveWindow window{100, 0, 0};
-  EXPECT_TRUE(policy.on_received(window, 100, Instant{}));
-  EXPECT_FALSE(policy.on_received(window, 1, Instant{}));
 }
 
 TEST(OutBuffer, GivesBackWhatCameInOrder) {
