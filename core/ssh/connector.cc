@@ -55,6 +55,7 @@ void Connector::reach() {
   if (!login) return end(login.error());
   login_ = std::move(*login);
   if (options_.way != nullptr) {
+    if (!options_.server.is_name()) server_address_ = options_.server.address();
     step_ = options_.way->connect(
         options_.server,
         [this](Result<std::unique_ptr<net::Stream>> stream) { authenticate(std::move(stream)); });
@@ -63,9 +64,12 @@ void Connector::reach() {
   io::DialOptions dial = options_.dial;
   dial.timeout = std::min(dial.timeout, patience_);
   step_ = io::dial(loop_, addresses_, dial, [this](auto stream) {
-    if (stream) return authenticate(std::unique_ptr<net::Stream>(std::move(*stream)));
-    look_up_again();
-    authenticate(stream.error());
+    if (!stream) {
+      look_up_again();
+      return authenticate(stream.error());
+    }
+    server_address_ = (*stream)->peer().address.unmapped();
+    authenticate(std::unique_ptr<net::Stream>(std::move(*stream)));
   });
 }
 
@@ -92,8 +96,10 @@ void Connector::authenticate(Result<std::unique_ptr<net::Stream>> stream) {
                                  stream.error().message)});
   }
   state_ = State::authenticating;
+  SessionOptions options = options_.session;
+  if (!options.server_address) options.server_address = server_address_;
   step_ =
-      Session::open(loop_, std::move(*stream), std::move(login_), options_.session,
+      Session::open(loop_, std::move(*stream), std::move(login_), options,
                     [this](Result<std::unique_ptr<Session>> session) { end(std::move(session)); });
   reached_();
 }

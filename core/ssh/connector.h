@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "core/io/loop.h"
@@ -54,6 +55,8 @@ class Connector {
   const SupervisorOptions& options_;
   State state_ = State::idle;
   std::vector<Endpoint> addresses_;
+  std::optional<IpAddress>
+      server_address_;  // at which the server was reached, as far as it is known
   std::function<void()> reached_;
   net::Done<std::unique_ptr<Session>> done_;
   Duration patience_{};
