@@ -17,14 +17,15 @@ io::DialOptions dial_options(io::PrepareSocket prepare) {
 }  // namespace
 
 Result<std::unique_ptr<Oversight>> Oversight::create(io::Loop& loop, const Config& config,
-                                                     io::PrepareSocket prepare,
+                                                     const Platform& platform,
                                                      const control::StatusSource& source) {
   auto rules = make_rules(config.rules);
   if (!rules) return rules.error();
-  std::unique_ptr<Oversight> oversight(new Oversight(loop, std::move(prepare)));
+  std::unique_ptr<Oversight> oversight(new Oversight(loop, platform.prepare_socket));
   oversight->keeper_.set_rules(std::move(*rules));
   if (auto opened = oversight->open_log(config.account); !opened) return opened.error();
-  if (auto listens = oversight->listen(config.account, source); !listens) return listens.error();
+  if (auto listens = oversight->listen(config.account, platform.control_socket, source); !listens)
+    return listens.error();
   return oversight;
 }
 
@@ -49,10 +50,12 @@ Result<void> Oversight::open_log(const AccountSettings& settings) {
 }
 
 // A control socket that nobody asked for may be missing.
-Result<void> Oversight::listen(const AccountSettings& settings,
+Result<void> Oversight::listen(const AccountSettings& settings, bool unasked,
                                const control::StatusSource& source) {
   const bool asked = !settings.control.empty();
-  const std::string path = asked ? settings.control : control::default_control_path();
+  const std::string path = asked     ? settings.control
+                           : unasked ? control::default_control_path()
+                                     : std::string();
   if (!path.empty()) {
     auto control = control::ControlServer::listen(loop_, path, source, account_);
     if (!control && asked) return control.error();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "core/account/access_log.h"
 #include "core/account/account.h"
@@ -12,22 +13,25 @@
 #include "core/io/direct_datagrams.h"
 #include "core/io/direct_proxy.h"
 #include "core/io/loop.h"
+#include "core/way_out.h"
 
 namespace tunproxy {
 
 /// Lives in one loop thread, and outlives all flows.
 class Oversight {
  public:
-  /// `prepare`: for sockets that go outside the tunnel. Error usage: rules that are not understood,
-  /// or a file or socket that was asked for and cannot be. REQUIRES: `source` outlives it.
+  /// `platform` prepares sockets that go outside the tunnel. Error usage: rules that are not
+  /// understood, or a file or socket that was asked for and cannot be. REQUIRES: `source` outlives
+  /// it.
   static Result<std::unique_ptr<Oversight>> create(io::Loop& loop, const Config& config,
-                                                   io::PrepareSocket prepare,
+                                                   const Platform& platform,
                                                    const control::StatusSource& source);
   Oversight(const Oversight&) = delete;
   Oversight& operator=(const Oversight&) = delete;
 
   gate::Gatekeeper& keeper() { return keeper_; }
   const account::Account& account() const { return account_; }
+  void announce(std::optional<account::Origin> origin) { account_.announce(origin); }
 
   /// Reads the rules again and begins the access log's file anew. Flows stay as they are. Where
   /// that fails, what was before stays, and the Error says why.
@@ -36,7 +40,8 @@ class Oversight {
  private:
   Oversight(io::Loop& loop, io::PrepareSocket prepare);
   Result<void> open_log(const AccountSettings& settings);
-  Result<void> listen(const AccountSettings& settings, const control::StatusSource& source);
+  Result<void> listen(const AccountSettings& settings, bool unasked,
+                      const control::StatusSource& source);
 
   io::Loop& loop_;
   account::Account account_;

@@ -291,11 +291,13 @@ void SshWayOut::describe(control::TunnelStatus& status) const {
   if (resolvers_) status.resolver = list(*resolvers_);
   if (!pool_) return;
   size_t number = 0;
-  for (const auto& session : pool_->status().sessions) {
+  const ssh::Pool::Status pool = pool_->status();
+  status.reconnects = pool.reconnects;
+  for (const auto& session : pool.sessions) {
     status.sessions.push_back(session_status(fmt::format("streams {}", ++number), session));
   }
-  groups_.each([&](const std::string& group, const ssh::Pool& pool) {
-    for (const auto& session : pool.status().sessions) {
+  groups_.each([&](const std::string& group, const ssh::Pool& own) {
+    for (const auto& session : own.status().sessions) {
       status.sessions.push_back(session_status("streams of " + group, session));
     }
   });

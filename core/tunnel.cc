@@ -65,7 +65,7 @@ Tunnel::~Tunnel() {
 }
 
 void Tunnel::start(net::Done<void> done) {
-  auto oversight = Oversight::create(loop_, config_, platform_.prepare_socket, *this);
+  auto oversight = Oversight::create(loop_, config_, platform_, *this);
   if (!oversight) return done(oversight.error());
   oversight_ = std::move(*oversight);
   out_->start([this, done = std::move(done)](Result<void> started) {
@@ -109,6 +109,7 @@ Result<void> Tunnel::serve_packets(tun2socks::PacketDevice& device) {
   tun2socks::EngineOptions options;
   options.udp_associations = config_.udp_associations;
   options.udp_idle = std::chrono::seconds(config_.udp_idle);
+  options.watcher = this;
   if (config_.memory > 0) options.memory_cap = config_.memory * kMegabyte / 2;
   auto engine = tun2socks::Engine::create(loop_, device, *redirect_, names_.get(),
                                           packets_way_->datagrams(), options);
@@ -118,6 +119,16 @@ Result<void> Tunnel::serve_packets(tun2socks::PacketDevice& device) {
     if (failed_) failed_(error);
   });
   return {};
+}
+
+void Tunnel::before_flow(bool udp, const Endpoint& program, const Endpoint& target) {
+  account::Origin origin{program};
+  if (platform_.flow_owner) origin.owner = platform_.flow_owner(udp, program, target);
+  oversight_->announce(origin);
+}
+
+void Tunnel::after_flow() {
+  oversight_->announce(std::nullopt);
 }
 
 // One half of the budget is for the packets' flows, one for the connections below.
@@ -170,6 +181,10 @@ control::TunnelStatus Tunnel::status() const {
     status.drops[fmt::format("tun/{}", tun2socks::to_string(reason))] = stats.drops[i];
   }
   return status;
+}
+
+tun2socks::EngineStats Tunnel::packet_stats() const {
+  return engine_ ? engine_->stats() : tun2socks::EngineStats{};
 }
 
 const account::Account* Tunnel::account() const {

@@ -25,7 +25,7 @@ namespace tunproxy {
 
 /// Lives in one loop thread. Order: start(), and once that succeeded serve_socks() and
 /// serve_packets().
-class Tunnel final : private control::StatusSource {
+class Tunnel final : private control::StatusSource, private tun2socks::FlowWatcher {
  public:
   /// REQUIRES: resolve_ssh() has made the path of `config`, if SSH is the way out.
   Tunnel(io::Loop& loop, const Config& config, Platform platform);
@@ -60,12 +60,16 @@ class Tunnel final : private control::StatusSource {
   control::TunnelStatus status() const override;
   /// nullptr before start().
   const account::Account* account() const;
+  /// All 0 without a packet device.
+  tun2socks::EngineStats packet_stats() const;
+  Instant now() const { return loop_.now(); }
 
  private:
+  void before_flow(bool udp, const Endpoint& program, const Endpoint& target) override;
+  void after_flow() override;
   void way_out_state(TunnelState state, const Error* error);
   void connected();
   void set_memory(size_t divisor);
-  net::NameService& names();
 
   io::Loop& loop_;
   const Config config_;

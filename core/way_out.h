@@ -25,6 +25,9 @@ struct Platform {
   ssh::Prompter* prompter = nullptr;  ///< nobody to ask if null; outlives the tunnel
   io::PrepareSocket prepare_socket;   ///< for every outer socket; may be empty
   io::PrepareChild prepare_child;     ///< for programs that make outer sockets; may be empty
+  /// The user id of the program that made a flow of the packet device; -1: unknown. May be empty.
+  std::function<int32_t(bool udp, const Endpoint& program, const Endpoint& target)> flow_owner;
+  bool control_socket = true;  ///< one for `tunproxy status`, where the configuration names none
 };
 
 /// idle → connecting → authenticating → online ⇄ reconnecting; each but idle → failed (for good).

@@ -1,12 +1,23 @@
-// The limits of an engine.
+// The limits of an engine, and who watches it.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
+#include "core/base/address.h"
 #include "core/base/time.h"
 
 namespace tunproxy::tun2socks {
+
+/// Told of each flow, during the call in which a proxy is asked for it, so that who keeps an
+/// account knows whose flow it is.
+class FlowWatcher {
+ public:
+  virtual ~FlowWatcher() = default;
+  /// A program's TCP connection to `target`, or its UDP port, whose first datagram goes there.
+  virtual void before_flow(bool udp, const Endpoint& program, const Endpoint& target) = 0;
+  virtual void after_flow() = 0;
+};
 
 struct EngineOptions {
   static constexpr Duration kMaxConnectTimeout = 20s;
@@ -33,6 +44,8 @@ struct EngineOptions {
   /// UDP associations (local address and port) at once. What comes above goes by a busy one, or is
   /// dropped.
   size_t udp_associations = 100;
+  /// May be null; outlives the engine.
+  FlowWatcher* watcher = nullptr;
   /// A UDP association with nothing moving ends after this.
   Duration udp_idle = 2min;
 };

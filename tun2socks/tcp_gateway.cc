@@ -80,10 +80,13 @@ Drop TcpGateway::begin(const FlowKey& key, Bytes syn) {
   added.syn.assign(syn.begin(), syn.end());
   const auto flow = std::prev(connecting_.end());
   by_key_.emplace(key, flow);
+  if (options_.watcher != nullptr)
+    options_.watcher->before_flow(false, key.application, key.target);
   added.attempt =
       proxy_.connect(Target(key.target), [this, flow](Result<std::unique_ptr<net::Stream>> far) {
         on_connected(flow, std::move(far));
       });
+  if (options_.watcher != nullptr) options_.watcher->after_flow();
   if (!connect_timer_.active()) watch_connecting();
   return Drop::none;
 }

@@ -12,6 +12,7 @@ UdpPool::UdpPool(net::DatagramProxy& proxy, Host& host, const EngineOptions& opt
       host_(host),
       most_(options.udp_associations),
       idle_(options.udp_idle),
+      watcher_(options.watcher),
       stats_(stats) {}
 
 UdpPool::Outcome UdpPool::send(const FlowKey& flow, Bytes payload) {
@@ -78,10 +79,12 @@ UdpPool::Found UdpPool::open(const FlowKey& flow, Instant now) {
   note_peer(association, flow.target, now);
   ++stats_.udp_opened;
   Association* const opened = &association;
+  if (watcher_ != nullptr) watcher_->before_flow(true, flow.application, flow.target);
   association.attempt = proxy_.associate(
       [this, opened](const Endpoint& from, Bytes payload) { on_datagram(*opened, from, payload); },
       [this, opened](const Error&) { on_closed(*opened); },
       [this, opened](auto session) { on_opened(*opened, std::move(session)); });
+  if (watcher_ != nullptr) watcher_->after_flow();
   host_.changed();
   return {&association, Outcome::taken};
 }

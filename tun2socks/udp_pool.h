@@ -127,6 +127,7 @@ class UdpPool {
   Host& host_;
   size_t most_;
   Duration idle_;
+  FlowWatcher* watcher_;
   EngineStats& stats_;
   std::list<Association> associations_;  // the most recently used first
   std::list<Association> closed_;        // still on the call stack, maybe

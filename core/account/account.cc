@@ -50,6 +50,7 @@ Account::Entry Account::begin(Source source, Command command, const Target& targ
   flow.source = source;
   flow.command = command;
   flow.target = target;
+  flow.origin = origin_;
   flow.user = std::move(user);
   flow.started = loop_.now();
   flow.started_at = std::chrono::system_clock::now();

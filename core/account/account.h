@@ -6,6 +6,7 @@
 #include <functional>
 #include <list>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "core/account/flow.h"
@@ -85,6 +86,8 @@ class Account {
   Account(const Account&) = delete;
   Account& operator=(const Account&) = delete;
 
+  /// Whose flows begin() begins from now on; nothing: that is not known.
+  void announce(std::optional<Origin> origin) { origin_ = origin; }
   Entry begin(Source source, Command command, const Target& target, std::string user);
   void drop(Drop reason) { ++counters_.drops[static_cast<size_t>(reason)]; }
   /// A rule decided about a flow, or about one destination of an association.
@@ -102,6 +105,7 @@ class Account {
   void end(std::list<Flow>::iterator flow, const Ending& ending);
 
   io::Loop& loop_;
+  std::optional<Origin> origin_;
   uint64_t last_id_ = 0;
   std::list<Flow> flows_;
   Counters counters_;

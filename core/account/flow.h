@@ -32,6 +32,12 @@ struct Ending {
   std::string_view text() const;  ///< "complete", "closed", or the error's name
 };
 
+/// The program that made a flow of the TUN.
+struct Origin {
+  Endpoint program;    ///< its end
+  int32_t owner = -1;  ///< its user id, where the platform tells; -1: unknown
+};
+
 struct Flow {
   uint64_t id = 0;
   Source source = Source::tun;
@@ -39,6 +45,7 @@ struct Flow {
   State state = State::deciding;
   rules::Action way = rules::Action::tunnel;  ///< once decided
   Target target;                              ///< of an association: the first one
+  std::optional<Origin> origin;               ///< if it is known
   std::string user;                           ///< empty: nobody said
   std::string rule;                           ///< that decided: RuleSet::name_of(); empty: none yet
   Instant started;

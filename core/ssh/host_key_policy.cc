@@ -114,12 +114,20 @@ std::string introduce(const HostKeyCheck& check, const Showing& showing, const K
   return text;
 }
 
-Result<std::string> ask_user(const HostKeyCheck& check, std::string_view question) {
-  if (check.asking != nullptr) *check.asking = true;
-  auto answer = check.prompter->ask(question, true);
-  if (check.asking != nullptr) *check.asking = false;
-  return answer;
-}
+// No timeout runs while the user thinks.
+class Asking {
+ public:
+  explicit Asking(const HostKeyCheck& check) : asking_(check.asking) { set(true); }
+  Asking(const Asking&) = delete;
+  Asking& operator=(const Asking&) = delete;
+  ~Asking() { set(false); }
+
+ private:
+  void set(bool is) {
+    if (asking_ != nullptr) *asking_ = is;
+  }
+  std::atomic<bool>* asking_;
+};
 
 std::string trimmed(const std::string& text) {
   const size_t first = text.find_first_not_of(" \t\r\n");
@@ -127,13 +135,23 @@ std::string trimmed(const std::string& text) {
   return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
 }
 
+Result<void> not_confirmed(const HostKeyCheck& check, Bytes key) {
+  return refusal(
+      fmt::format("the host key of {} ({}) was not confirmed", check.host, describe_key(key)));
+}
+
 /// "yes" or the very fingerprint is consent, "no" is not; anything else is asked again.
 Result<void> ask_about(const HostKeyCheck& check, Bytes key, const std::string& introduction) {
+  const Asking asking(check);
+  const auto trust =
+      check.prompter->trust({host_name(check).name, std::string(key_type(key)), fingerprint(key)});
+  if (trust == Prompter::Trust::yes) return remember(check, key);
+  if (trust == Prompter::Trust::no) return not_confirmed(check, key);
   check.prompter->show(introduction);
   std::string_view question =
       "Are you sure you want to continue connecting (yes/no/[fingerprint])? ";
   for (int i = 0; i < kMaxQuestions; ++i) {
-    const auto answer = ask_user(check, question);
+    const auto answer = check.prompter->ask(question, true);
     if (!answer) {
       return refusal(fmt::format("the host key of {} ({}) is not known and nobody confirmed it: {}",
                                  check.host, describe_key(key), answer.error().message));
@@ -143,8 +161,7 @@ Result<void> ask_about(const HostKeyCheck& check, Bytes key, const std::string& 
     if (text == "no") break;
     question = "Please type 'yes', 'no' or the fingerprint: ";
   }
-  return refusal(
-      fmt::format("the host key of {} ({}) was not confirmed", check.host, describe_key(key)));
+  return not_confirmed(check, key);
 }
 
 /// Does an authority of the host vouch for the certificate? An Error says why not.

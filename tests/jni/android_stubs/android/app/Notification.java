@@ -1,0 +1,4 @@
+package android.app;
+
+/** A stub of the platform's class, to compile against. */
+public class Notification {}

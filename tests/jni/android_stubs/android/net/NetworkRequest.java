@@ -1,0 +1,15 @@
+package android.net;
+
+/** A stub of the platform's class, to compile against. */
+public class NetworkRequest {
+  /** A stub of the platform's class, to compile against. */
+  public static class Builder {
+    public Builder addCapability(int capability) {
+      return this;
+    }
+
+    public NetworkRequest build() {
+      return new NetworkRequest();
+    }
+  }
+}
