@@ -264,7 +264,7 @@ std::string describe_path(const Config& config) {
       if (!list.empty()) text += fmt::format("; {} {}", what, fmt::join(list, " "));
     };
     add("identity", login.identities);
-    add("or", login.usual_identities);
+    add("identity of ssh_config", login.usual_identities);
     add("certificate", login.certificates);
     add("known hosts", login.known_hosts);
     if (!login.host_key_alias.empty()) text += "; known as " + login.host_key_alias;

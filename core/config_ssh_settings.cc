@@ -82,9 +82,9 @@ std::vector<Setting> ssh_way_settings() {
       one({"sessions", "N", "SSH connections at the same time, at most"},
           TUNPROXY_FIELD(ssh.sessions), number_form(1, kMostSessions)),
       one({"keepalive", "SECONDS",
-           "Probe a silent server this often; after three it is given up (default: what "
+           "Probe a silent server this often; after three it is given up; 0: never (default: what "
            "ssh_config says, else 5)"},
-          TUNPROXY_FIELD(ssh.keepalive), number_form(1, kLongestKeepalive)),
+          TUNPROXY_FIELD(ssh.keepalive), number_form(0, kLongestKeepalive)),
   };
 }
 

@@ -28,6 +28,10 @@ def write(path, text, mode=0o600):
     os.chmod(path, mode)
 
 
+def settings(text):
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
 def alias(world, more=""):
     return (f"Host box\n  HostName 10.77.1.1\n  User root\n  IdentityFile {world.path('user_key')}\n"
             f"  UserKnownHostsFile {world.path('known_hosts')}\n  StrictHostKeyChecking yes\n{more}")
@@ -83,7 +87,7 @@ def test_print_config(world):
     write(world.path("shown.toml"), text)
     again = world.tunproxy("--config", world.path("shown.toml"), "--print-config")
     check(again.wait() == 0, again.err())
-    check(again.output() == text.replace("# ssh-password is set and not shown\n", ""), again.output())
+    check(settings(again.output()) == settings(text), again.output())
     works = world.tunproxy("--config", world.path("shown.toml"), "--", "true")
     check(works.wait() == 0, works.err())
 
