@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(build-essential cmake ninja-build pkg-config patch dpkg-dev libuv1-dev libspdlog-dev
-  libfmt-dev libssl-dev libcrypt-dev libcli11-dev nlohmann-json3-dev prometheus-cpp-dev libnl-route-3-dev libgtest-dev libgmock-dev)
+  libfmt-dev libssl-dev libcrypt-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev prometheus-cpp-dev libnl-route-3-dev libgtest-dev libgmock-dev)
 readonly demo_packages=(openssh-server openssh-client iproute2 curl python3 util-linux)
 readonly test_packages=(clang clang-format libclang-rt-14-dev ccache sshpass libpam-modules
   dante-server dnsmasq-base bind9-dnsutils iputils-ping nftables tcpdump procps
