@@ -16,7 +16,7 @@ using testing::Manners;
 using testing::MemoryStream;
 
 // "p", hashed cheaply: `htpasswd -nbB -C 4 u p`.
-constexpr const char* kHash = "$2y$04$Qd9NXPtBwRYrpHxTjHbUYOq0WcEJk9zY1J0TZ1aP0oYx7mF6pBmuO";
+constexpr const char* kHash = "$2y$04$GWfi8h16d73IBhWwBSKr9et9SxJtncACql5g/fgGyQwfPAzYym0Mq";
 constexpr int kTurns = 50;
 
 void require(bool condition) {
