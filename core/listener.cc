@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/listener_options.h"
+#include "core/tls/stream.h"
 
 namespace tunproxy {
 Result<std::unique_ptr<Listener>> Listener::open(io::Loop& loop, const Endpoint& at,
@@ -12,7 +13,13 @@ Result<std::unique_ptr<Listener>> Listener::open(io::Loop& loop, const Endpoint&
                                                  Through through) {
   auto options = listener_options(settings, at);
   if (!options) return options.error();
-  std::unique_ptr<Listener> listener(new Listener(settings, through));
+  std::unique_ptr<Listener> listener(new Listener(loop, settings, through));
+  if (!settings.tls.certificate.empty()) {
+    if (auto loaded = listener->load_certificates(); !loaded) return loaded.error();
+    options->wrap = [self = listener.get()](auto client) {
+      return self->secured(std::move(client));
+    };
+  }
   auto server = socks5::Server::listen(
       loop, at,
       [self = listener.get()](const socks5::ClientIdentity& client, const socks5::Request&) {
@@ -22,6 +29,22 @@ Result<std::unique_ptr<Listener>> Listener::open(io::Loop& loop, const Endpoint&
   if (!server) return server.error();
   listener->server_ = std::move(*server);
   return listener;
+}
+
+Result<void> Listener::load_certificates() {
+  const ListenerTls& settings = settings_.tls;
+  tls::ServerOptions options{settings.certificate, settings.key, settings.client_ca};
+  if (settings.minimum == TlsVersion::tls1_3) options.min_version = tls::Version::v1_3;
+  auto loaded = tls::ServerCertificates::load(std::move(options));
+  if (!loaded) return loaded.error();
+  certificates_ = std::move(*loaded);
+  return {};
+}
+
+// The server's own time-out bounds the handshake.
+std::unique_ptr<net::Stream> Listener::secured(std::unique_ptr<io::TcpStream> client) {
+  const auto& context = certificates_->current();
+  return std::make_unique<tls::Stream>(loop_, std::move(client), context->make(), context, "");
 }
 
 Result<socks5::WayOut> Listener::choose(const socks5::ClientIdentity& client) {
@@ -48,7 +71,7 @@ Result<void> Listener::reload() {
   auto users = load_users(settings_);
   if (!users) return users.error();
   server_->set_users(std::move(*users));
-  return {};
+  return certificates_ ? certificates_->reload() : Result<void>();
 }
 
 void Listener::describe(control::TunnelStatus& status) const {

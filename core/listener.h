@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/config.h"
@@ -13,6 +14,7 @@
 #include "core/gated_way.h"
 #include "core/io/loop.h"
 #include "core/socks5/server.h"
+#include "core/tls/context.h"
 #include "core/way_out.h"
 
 namespace tunproxy {
@@ -38,14 +40,18 @@ class Listener {
   void describe(control::TunnelStatus& status) const;
 
  private:
-  Listener(const ListenerSettings& settings, const Through& through)
-      : settings_(settings), through_(through) {}
+  Listener(io::Loop& loop, const ListenerSettings& settings, const Through& through)
+      : loop_(loop), settings_(settings), through_(through) {}
+  Result<void> load_certificates();
+  std::unique_ptr<net::Stream> secured(std::unique_ptr<io::TcpStream> client);
   Result<socks5::WayOut> choose(const socks5::ClientIdentity& client);
   GatedWay& way_of(const std::string& user);
 
+  io::Loop& loop_;
   const ListenerSettings& settings_;
   const Through through_;
   std::map<std::string, std::unique_ptr<GatedWay>> ways_;  // by user
+  std::optional<tls::ServerCertificates> certificates_;    // set: clients speak TLS
   std::unique_ptr<socks5::Server> server_;
 };
 

@@ -5,7 +5,9 @@
 #include <utility>
 
 #include "core/base/log.h"
+#include "core/config_ssh.h"
 #include "core/datagram_lane.h"
+#include "core/tls/handshake.h"
 
 namespace tunproxy {
 
@@ -21,9 +23,9 @@ Socks5WayOut::~Socks5WayOut() {
 }
 
 void Socks5WayOut::start(net::Done<void> done) {
-  socks5::ClientOptions options;
-  options.dial.prepare = platform_.prepare_socket;
-  client_ = std::make_unique<socks5::Client>(loop_, *config_.socks5.server, std::move(options));
+  auto options = client_options();
+  if (!options) return done(options.error());
+  client_ = std::make_unique<socks5::Client>(loop_, *config_.socks5.server, std::move(*options));
   set_state(TunnelState::connecting, nullptr);
   attempt_ = client_->probe([this, done = std::move(done)](Result<void> probed) {
     if (!probed) {
@@ -33,6 +35,28 @@ void Socks5WayOut::start(net::Done<void> done) {
     started();
     done({});
   });
+}
+
+Result<socks5::ClientOptions> Socks5WayOut::client_options() const {
+  const Socks5Settings& settings = config_.socks5;
+  socks5::ClientOptions options;
+  options.dial.prepare = platform_.prepare_socket;
+  if (!settings.user.empty()) {
+    auto password = read_password(settings.password);
+    if (!password) return password.error();
+    const std::string_view text = *password ? (*password)->text() : std::string_view();
+    options.negotiate.credentials = socks5::Credentials{settings.user, std::string(text)};
+    if (auto good = options.negotiate.credentials->check(); !good) return good.error();
+  }
+  if (!settings.tls) return options;
+  const std::string name = settings.name.empty() ? settings.server->host() : settings.name;
+  auto context =
+      tls::ClientContext::create({name, settings.ca, settings.certificate, settings.key});
+  if (!context) return context.error();
+  options.secure = [&loop = loop_, context = *context](auto connection, auto done) {
+    return tls::connect(loop, std::move(connection), context, std::move(done));
+  };
+  return options;
 }
 
 void Socks5WayOut::started() {

@@ -40,6 +40,7 @@ class Socks5WayOut final : public WayOut {
   void describe(control::TunnelStatus& status) const override;
 
  private:
+  Result<socks5::ClientOptions> client_options() const;
   std::vector<Endpoint> resolvers() const;
   void started();
   void set_state(TunnelState state, const Error* error);

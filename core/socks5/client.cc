@@ -59,16 +59,25 @@ class Client::Dial final : public net::Attempt {
                        step_.reset();
                        if (!stream) return finish(client_.unreachable(stream.error()));
                        client_.prefer((*stream)->peer());
-                       negotiate(std::move(*stream));
+                       secure(std::move(*stream));
                      });
   }
 
-  void negotiate(std::unique_ptr<io::TcpStream> stream) {
+  void secure(std::unique_ptr<io::TcpStream> stream) {
     if (request_ && request_->command != Command::connect) {
       (void)io::notice_dead_peer(stream->fd(), kDeadAfter);  // does without where the system cannot
     }
     local_ = stream->local();
     server_ = stream->peer();
+    if (!client_.options_.secure) return negotiate(std::move(stream));
+    step_ = client_.options_.secure(std::move(stream), [this](auto secured) {
+      step_.reset();
+      if (!secured) return finish(client_.unreachable(secured.error()));
+      negotiate(std::move(*secured));
+    });
+  }
+
+  void negotiate(std::unique_ptr<net::Stream> stream) {
     step_ = socks5::negotiate(
         client_.loop_, std::move(stream), request_, client_.options_.negotiate,
         [this](Result<Negotiated> ready) {
