@@ -6,21 +6,23 @@ namespace tunproxy::control {
 
 void LineServer::serve(std::unique_ptr<net::Stream> stream) {
   if (clients_.size() >= kMaxClients) return loop_.retire(std::move(stream));
-  const auto at = clients_.emplace(clients_.end());
-  *at = std::make_unique<Client>(loop_, [this, at] { close(at); });
-  (*at)->stream = std::move(stream);
-  (*at)->timer.start(kPatience);
-  (*at)->stream->on_progress([this, at] { look_again(at); });
+  auto made = std::make_unique<Client>();
+  Client* const client = made.get();
+  client->timer.emplace(loop_, [this, client] { close(*client); });
+  client->self = clients_.insert(clients_.end(), std::move(made));
+  client->stream = std::move(stream);
+  client->timer->start(kPatience);
+  client->stream->on_progress([this, client] { look_again(*client); });
 }
 
-void LineServer::look_again(Clients::iterator at) {
-  Client& client = **at;
-  if (client.stream->error() != nullptr) return close(at);
-  while (flush(client) && !client.last && answer(client)) client.timer.start(kPatience);
+void LineServer::look_again(Client& client) {
+  if (client.closed) return;
+  if (client.stream->error() != nullptr) return close(client);
+  while (flush(client) && !client.last && answer(client)) client.timer->start(kPatience);
   const bool all_out = client.sent == client.out.size();
-  if (client.in.size() >= kMaxRequest) return close(at);
+  if (client.in.size() >= kMaxRequest) return close(client);
   if (all_out && (client.last || client.stream->ended())) client.stream->finish();
-  if (client.stream->ended() && (client.stream->finished() || !all_out)) close(at);
+  if (client.stream->ended() && (client.stream->finished() || !all_out)) close(client);
 }
 
 // One answer to one request, as far as a whole one is there.
@@ -47,9 +49,12 @@ bool LineServer::flush(Client& client) {
   return client.sent == client.out.size();
 }
 
-void LineServer::close(Clients::iterator at) {
-  loop_.retire(std::move(*at));
-  clients_.erase(at);
+void LineServer::close(Client& client) {
+  if (std::exchange(client.closed, true)) return;
+  client.timer->stop();
+  const auto self = client.self;
+  loop_.retire(std::move(*self));
+  clients_.erase(self);
 }
 
 }  // namespace tunproxy::control

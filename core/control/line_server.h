@@ -41,21 +41,21 @@ class LineServer {
 
  private:
   struct Client {
-    Client(io::Loop& loop, std::function<void()> on_timeout) : timer(loop, std::move(on_timeout)) {}
-
     std::unique_ptr<net::Stream> stream;
     std::string in;
     std::string out;
     size_t sent = 0;
     bool last = false;
-    io::Timer timer;
+    bool closed = false;  // and about to be destroyed
+    std::list<std::unique_ptr<Client>>::iterator self;
+    std::optional<io::Timer> timer;
   };
   using Clients = std::list<std::unique_ptr<Client>>;
 
-  void look_again(Clients::iterator at);
+  void look_again(Client& client);
   bool answer(Client& client);
   bool flush(Client& client);
-  void close(Clients::iterator at);
+  void close(Client& client);
 
   io::Loop& loop_;
   const OnText on_text_;

@@ -126,6 +126,24 @@ TEST_F(Control, TheSocketAnswersOneLineEach) {
   EXPECT_FALSE(fs::exists(folder_));
 }
 
+TEST_F(Control, ClientsComeAndGoAtAnyTime) {
+  auto server = listen();
+  ASSERT_TRUE(server);
+  for (int i = 0; i < 50; ++i) {
+    auto client = connect_unix(path());
+    ASSERT_TRUE(client);
+    const std::string text = i % 2 == 0 ? "{\"command\":\"status\"}\n" : "x";
+    ASSERT_EQ(::send(client->get(), text.data(), text.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(text.size()));
+    if (i % 3 == 0) ::shutdown(client->get(), SHUT_WR);
+    client->reset();
+    loop_.run_once(false);
+  }
+  auto client = connect_unix(path());
+  ASSERT_TRUE(client);
+  EXPECT_NE(talk(client->get(), "{\"command\":\"status\"}\n", "\n"), "");
+}
+
 TEST_F(Control, OneThatSaysTooMuchIsClosed) {
   auto server = listen();
   ASSERT_TRUE(server);
