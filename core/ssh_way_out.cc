@@ -262,7 +262,9 @@ Duration SshWayOut::keepalive() const {
   return std::chrono::seconds(config_.ssh.keepalive.value_or(Config::kDefaultKeepalive));
 }
 
-void SshWayOut::set_memory_budget(size_t) {}
+void SshWayOut::set_memory_budget(size_t bytes) {
+  if (pool_) pool_->set_window_budget(bytes);
+}
 
 std::string SshWayOut::name() const {
   return fmt::format("SSH {}@{}", server().user, server().server.to_string());

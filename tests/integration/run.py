@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import scenarios_cli
 import scenarios_config
+import scenarios_cuts
 import scenarios_flows
 import scenarios_machine
 import scenarios_names
@@ -23,7 +24,7 @@ import scenarios_udp_quic
 import scenarios_udpgw
 import world
 
-MODULES = (scenarios_cli, scenarios_config, scenarios_flows, scenarios_rules, scenarios_socks, scenarios_trouble, scenarios_machine, scenarios_udp, scenarios_udp_programs,
+MODULES = (scenarios_cli, scenarios_config, scenarios_flows, scenarios_rules, scenarios_socks, scenarios_trouble, scenarios_cuts, scenarios_machine, scenarios_udp, scenarios_udp_programs,
            scenarios_udpgw, scenarios_udp_line, scenarios_udp_quic)
 
 
