@@ -9,6 +9,7 @@
 #include "core/http/connect_client.h"
 #include "core/socks5/client.h"
 #include "core/ssh/proxy_command.h"
+#include "core/tls/handshake.h"
 
 namespace tunproxy {
 namespace {
@@ -25,10 +26,26 @@ Result<std::optional<Credentials>> credentials(const SshSettings& settings) {
 
 using MadeProxy = Result<std::unique_ptr<net::Proxy>>;
 
+// The proxy shows a certificate for its name, by somebody whom the system trusts.
+Result<http::Secure> tls_to(io::Loop& loop, const Target& proxy) {
+  tls::ClientOptions options;
+  options.name = proxy.host();
+  auto context = tls::ClientContext::create(options);
+  if (!context) return context.error();
+  return http::Secure([&loop, context = std::move(*context)](auto stream, auto done) {
+    return tls::connect(loop, std::move(stream), context, std::move(done));
+  });
+}
+
 MadeProxy http_proxy(io::Loop& loop, const SshSettings& settings, io::PrepareSocket prepare) {
   auto who = credentials<http::Credentials>(settings);
   if (!who) return who.error();
   http::ConnectOptions options;
+  if (settings.via->scheme == ViaProxy::Scheme::https) {
+    auto secure = tls_to(loop, settings.via->proxy);
+    if (!secure) return secure.error();
+    options.secure = std::move(*secure);
+  }
   options.dial.prepare = std::move(prepare);
   options.credentials = std::move(*who);
   return std::unique_ptr<net::Proxy>(
@@ -48,13 +65,12 @@ MadeProxy socks5_proxy(io::Loop& loop, const SshSettings& settings, io::PrepareS
 MadeProxy via_proxy(io::Loop& loop, const SshSettings& settings, io::PrepareSocket prepare) {
   switch (settings.via->scheme) {
     case ViaProxy::Scheme::http:
+    case ViaProxy::Scheme::https:
       return http_proxy(loop, settings, std::move(prepare));
     case ViaProxy::Scheme::socks5:
-      return socks5_proxy(loop, settings, std::move(prepare));
-    case ViaProxy::Scheme::https:
       break;
   }
-  return Error{ErrorCode::usage, "--via https:// is not supported: use http:// or socks5://"};
+  return socks5_proxy(loop, settings, std::move(prepare));
 }
 
 std::unique_ptr<net::Proxy> command_proxy(io::Loop& loop, const SshHost& first,

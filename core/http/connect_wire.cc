@@ -226,7 +226,8 @@ Result<std::optional<ConnectReply>> decode_connect_reply(Bytes& input) {
 }
 
 Error error_for(const ConnectReply& reply, bool tried) {
-  if (reply.status == 407) return authentication_error(reply, tried);
+  // 401 is for servers (RFC 9110 §15.5.2), but tinyproxy answers a wrong password with it.
+  if (reply.status == 407 || reply.status == 401) return authentication_error(reply, tried);
   return {code_for(reply.status),
           fmt::format("the HTTP proxy answers {}{}{}: {}", reply.status,
                       reply.reason.empty() ? "" : " ", reply.reason, meaning(reply.status))};

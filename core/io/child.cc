@@ -139,11 +139,12 @@ Result<std::unique_ptr<Child>> Child::start(Loop& loop, const ChildOptions& opti
     return running.error();
   }
   return std::unique_ptr<Child>(
-      new Child(loop, options.name, pid, std::move(exited), std::move(*pipes)));
+      new Child(loop, options, pid, std::move(exited), std::move(*pipes)));
 }
 
-Child::Child(Loop& loop, std::string name, pid_t pid, UniqueFd exited, Pipes pipes)
-    : name_(std::move(name)),
+Child::Child(Loop& loop, const ChildOptions& options, pid_t pid, UniqueFd exited, Pipes pipes)
+    : name_(options.name),
+      endless_(options.endless),
       pid_(pid),
       exit_fd_(std::move(exited)),
       complaints_(std::move(pipes.complaints)),
@@ -203,7 +204,8 @@ void Child::on_exit() {
 // Its exit status is known, or was waited for long enough.
 void Child::settle() {
   read_complaints();
-  const bool well = from_->ended() && (!exited_ || status_ == 0) && to_->error() == nullptr;
+  const bool well =
+      !endless_ && from_->ended() && (!exited_ || status_ == 0) && to_->error() == nullptr;
   if (!well) {
     error_ = {ErrorCode::server_unreachable, last_words()};
     set_state(State::failed);

@@ -25,6 +25,7 @@ struct ChildOptions {
   std::vector<std::string> argv;     ///< argv[0] is looked up in PATH. REQUIRES: not empty
   std::string name = "the command";  ///< for errors
   PrepareChild prepare;              ///< may be empty
+  bool endless = false;              ///< its end is an error, whatever its exit status
 };
 
 /// The process has a session of its own: no terminal, and none of its signals. Destroying this ends
@@ -60,7 +61,7 @@ class Child final : public net::Stream {
   enum class State : uint8_t { running, closing, ended, failed };
   struct Pipes;
 
-  Child(Loop& loop, std::string name, pid_t pid, UniqueFd exited, Pipes pipes);
+  Child(Loop& loop, const ChildOptions& options, pid_t pid, UniqueFd exited, Pipes pipes);
   void set_state(State next);
   void look();
   void on_exit();
@@ -70,6 +71,7 @@ class Child final : public net::Stream {
   std::string last_words() const;
 
   const std::string name_;
+  const bool endless_;
   const pid_t pid_;
   State state_ = State::running;
   Error error_;

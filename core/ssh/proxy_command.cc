@@ -87,7 +87,7 @@ std::unique_ptr<net::Attempt> ProxyCommand::connect(const Target& target,
     auto command = expand_proxy_command(options_, target);
     if (!command) return command.error();
     auto child = io::Child::start(
-        loop_, {{"/bin/sh", "-c", "exec " + *command}, "the ProxyCommand", options_.prepare});
+        loop_, {{"/bin/sh", "-c", "exec " + *command}, "the ProxyCommand", options_.prepare, true});
     if (!child) return child.error();
     return std::unique_ptr<net::Stream>(std::move(*child));
   };

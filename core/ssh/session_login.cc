@@ -88,7 +88,11 @@ void SessionLogin::exchange_keys() {
   auto done = shared_->transport->handshake(*stream_);
   shared_->transport->flush(*stream_);
   if (!done) {
-    const Error error = why_not_exchanged(shared_->transport->session(), done.error());
+    // A way that tells why it ended, as a ProxyCommand does, knows better than we could guess.
+    const Error* told = stream_->error();
+    if (told != nullptr && told->code != ErrorCode::server_unreachable) told = nullptr;
+    const Error error =
+        told ? *told : why_not_exchanged(shared_->transport->session(), done.error());
     return end(&error);
   }
   if (*done) {

@@ -18,9 +18,9 @@ SECOND = 2222  # a second jump host beside the first
 
 def start_another_sshd(world, namespace, name, address, port, key, *lines):
     """With the same account and no other difference than its host key."""
-    config = [f"Port {port}", f"ListenAddress {address}", "PidFile none", "UsePAM no", f"HostKey {world.path(key)}",
+    config = [*lines, f"Port {port}", f"ListenAddress {address}", "PidFile none", "UsePAM no", f"HostKey {world.path(key)}",
               f"AuthorizedKeysFile {world.path('authorized_keys')}", "StrictModes no", "PermitRootLogin yes",
-              "PasswordAuthentication no", "KbdInteractiveAuthentication no", "UseDNS no", *lines]
+              "PasswordAuthentication no", "KbdInteractiveAuthentication no", "UseDNS no"]
     with open(world.path(f"{name}_config"), "w", encoding="ascii") as file:
         file.write("\n".join(config) + "\n")
     mounted = ("mount --bind /mnt/server-etc /etc && mount -t tmpfs none ~root && exec /usr/sbin/sshd -D -e -f "
@@ -112,7 +112,8 @@ def test_way_jump_wrong_password(world):
 def test_way_jump_without_forwarding(world):
     """What to change, and where, is said."""
     way = [*inner_server(world), "--jump", "root@10.77.1.1"]
-    expect(world.tunproxy(*way, "--", "true"), 5, "through the jump host root@10.77.1.1:22", "AllowTcpForwarding")
+    program = world.tunproxy(*way, "--log-level", "error", "--", "true")
+    expect(program, 5, "through the jump host root@10.77.1.1:22", "AllowTcpForwarding")
 
 
 test_way_jump_without_forwarding.world = {"sshd": ["AllowTcpForwarding no"]}
@@ -194,6 +195,47 @@ def test_way_http_refusals(world):
 test_way_http_refusals.world = {"ours": f"tcp port {HTTP_PORT} or tcp port 3129"}
 
 
+HTTPS_PORT = 3443
+
+
+def start_tls_in_front(world, name):
+    """Before the HTTP proxy, with a certificate for `name` by an authority that the machine trusts from now on."""
+    sh(f"""
+    cd {world.directory}
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=test-ca
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout proxy.key -out proxy.csr -subj /CN={name}
+    printf 'subjectAltName=IP:{name}' > proxy.ext
+    openssl x509 -req -in proxy.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile proxy.ext -out proxy.pem
+    cat proxy.pem proxy.key > proxy.both; mkdir -p /etc/ssl/certs
+    cp ca.pem /etc/ssl/certs/$(openssl x509 -in ca.pem -noout -hash).0
+    """)
+    world.spawn(SERVER, "socat", ["socat", f"OPENSSL-LISTEN:{HTTPS_PORT},bind=10.77.1.1,fork,reuseaddr,verify=0,"
+                                  f"cert={world.path('proxy.both')}", f"TCP:10.77.1.1:{HTTP_PORT}"])
+    until(lambda: sh(f"ip netns exec {SERVER} ss -Hltn 'sport = {HTTPS_PORT}'"), "socat listens")
+
+
+def test_way_https(world):
+    start_http_proxy(world)
+    start_tls_in_front(world, "10.77.1.1")
+    way = [*inner_server(world), "--via", f"https://10.77.1.1:{HTTPS_PORT}"]
+    curl = world.tunproxy(*way, "--", "curl", "-sS", "--max-time", "20", f"http://{GOOD}/")
+    check(curl.wait() == 0 and curl.output().startswith("hello"), curl.err())
+
+
+test_way_https.world = {"ours": f"tcp port {HTTPS_PORT}"}
+
+
+def test_way_https_of_another_name(world):
+    start_http_proxy(world)
+    start_tls_in_front(world, "10.77.1.9")
+    way = [*inner_server(world), "--via", f"https://10.77.1.1:{HTTPS_PORT}"]
+    expect(world.tunproxy(*way, "--", "true"), 5, "HTTP proxy", "10.77.1.1")
+    check("CONNECT" not in world.text("tinyproxy.log"), world.text("tinyproxy.log"))
+
+
+test_way_https_of_another_name.world = {"ours": f"tcp port {HTTPS_PORT}"}
+
+
 def test_way_socks5(world):
     world.start_socks_server()
     program = expect_tunnel(world, [*inner_server(world), "--via", "socks5://10.77.1.1:1080"])
@@ -253,7 +295,8 @@ def test_way_command_crash(world):
     program.wait()
     until(lambda: not [each for each in other_processes() if each.endswith(" nc")], "the command ends")
     check(world.traffic("outcome", GOOD, 80, 2) != "connected", "nothing goes out")
-    again = world.machine_tunnel(way=way)
+    again = world.tunproxy(*way)
+    world.wait_up_by_route(again, "tunproxy0")  # not by traffic: while leftovers are put back it goes outside
     world.traffic("down", GOOD, MIB)
     check(again.stop() == 0, again.err())
     check(sh("find /sys/fs/cgroup -name 'tunproxy-outside-*'") == "", "no cgroup is left")
@@ -262,7 +305,7 @@ def test_way_command_crash(world):
 def test_way_command_fails(world):
     """Why it ended is what is said."""
     way = world.ssh_arguments()
-    expect(world.tunproxy(*way, "--proxy-command", "echo no way >&2; exit 9", "--", "true"), 5, "ProxyCommand", "no way")
+    expect(world.tunproxy(*way, "--proxy-command", "echo no way >&2", "--", "true"), 5, "ProxyCommand", "no way")
     expect(world.tunproxy(*way, "--proxy-command", "/no/such/program", "--", "true"), 5, "exit status 127")
     expect(world.tunproxy(*way, "--proxy-command", "nc %h %x", "--", "true"), 2, "%x")
     expect(world.tunproxy("--ssh", "root@a;b", "--proxy-command", "nc %h %p", "--", "true"), 2)

@@ -139,6 +139,7 @@ TEST(ConnectWire, ARefusalSaysWhatToDo) {
               HasSubstr("refuses the user and password"));
   EXPECT_THAT(error("HTTP/1.1 407 x\r\nProxy-Authenticate: Negotiate, NTLM").message,
               HasSubstr("negotiate, ntlm; only Basic"));
+  EXPECT_THAT(error("HTTP/1.1 401 Unauthorized", true).message, HasSubstr("refuses the user"));
   EXPECT_EQ(error("HTTP/1.1 403 Filtered").code, ErrorCode::not_allowed);
   EXPECT_THAT(error("HTTP/1.1 403 Filtered").message, HasSubstr("403 Filtered: its rules"));
   EXPECT_EQ(error("HTTP/1.1 405 x").code, ErrorCode::command_not_supported);

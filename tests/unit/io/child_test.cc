@@ -21,7 +21,8 @@ class ChildTest : public ::testing::Test {
   void TearDown() override { child_.reset(); }
 
   void start(const std::string& script, PrepareChild prepare = nullptr) {
-    auto child = Child::start(loop_, {{"sh", "-c", script}, "the command", std::move(prepare)});
+    auto child =
+        Child::start(loop_, {{"sh", "-c", script}, "the command", std::move(prepare), false});
     ASSERT_TRUE(child) << child.error().message;
     child_ = std::move(*child);
     watch();
@@ -91,6 +92,16 @@ TEST_F(ChildTest, ALineWithoutEndCounts) {
             "the command ended with exit status 1: " + std::string(Child::kLongestLine, '0'));
 }
 
+TEST_F(ChildTest, AnEndThatShouldNotBeIsAnErrorWithStatusZeroToo) {
+  auto child = Child::start(loop_, {{"sh", "-c", "echo bye; echo done >&2"}, "it", nullptr, true});
+  ASSERT_TRUE(child);
+  child_ = std::move(*child);
+  watch();
+  ASSERT_TRUE(until_over());
+  EXPECT_EQ(received_, "bye\n");
+  EXPECT_EQ(why(), "it ended with exit status 0: done");
+}
+
 TEST_F(ChildTest, ASignalIsToldToo) {
   start("kill -TERM $$");
   ASSERT_TRUE(until_over());
@@ -106,7 +117,7 @@ TEST_F(ChildTest, WhatStopsReadingFails) {
 }
 
 TEST_F(ChildTest, OutputIsReadThoughItExitedLongAgo) {
-  auto child = Child::start(loop_, {{"sh", "-c", "printf 12345"}, "it", nullptr});
+  auto child = Child::start(loop_, {{"sh", "-c", "printf 12345"}, "it", nullptr, false});
   ASSERT_TRUE(child);
   child_ = std::move(*child);
   while (alive(child_->pid()) &&
@@ -123,7 +134,7 @@ TEST_F(ChildTest, OutputIsReadThoughItExitedLongAgo) {
 }
 
 TEST_F(ChildTest, WhatCannotRunIsSaidAtOnce) {
-  const auto child = Child::start(loop_, {{"/no/such/program"}, "it", nullptr});
+  const auto child = Child::start(loop_, {{"/no/such/program"}, "it", nullptr, false});
   ASSERT_FALSE(child);
   EXPECT_EQ(child.error().code, ErrorCode::usage);
   EXPECT_THAT(child.error().message, HasSubstr("/no/such/program"));
@@ -135,10 +146,13 @@ TEST_F(ChildTest, PreparationRunsInTheChildAndMayRefuse) {
   ASSERT_TRUE(until_over());
   EXPECT_EQ(received_, "seen\n");
   EXPECT_EQ(::getenv("VALUE"), nullptr);
-  const auto refused = Child::start(loop_, {{"true"}, "it", []() -> const char* {
+  const auto refused = Child::start(loop_, {{"true"},
+                                            "it",
+                                            []() -> const char* {
                                               errno = EPERM;
                                               return "enter the cgroup";
-                                            }});
+                                            },
+                                            false});
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().message, HasSubstr("enter the cgroup): Operation not permitted"));
 }

@@ -29,7 +29,7 @@ bool supported(const Result<std::unique_ptr<OutsideGroup>>& group) {
 /// What a script that runs in the group writes, until it ends.
 std::string run(const OutsideGroup& group, const std::string& script) {
   io::Loop loop;
-  auto child = io::Child::start(loop, {{"sh", "-c", script}, "it", group.prepare_child()});
+  auto child = io::Child::start(loop, {{"sh", "-c", script}, "it", group.prepare_child(), false});
   if (!child) return child.error().message;
   std::string text;
   (*child)->on_progress([&] {
