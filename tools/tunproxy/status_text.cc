@@ -39,7 +39,8 @@ std::string counts(const Json& json) {
 void add_tunnel(const Json& tunnel, std::string& text) {
   text += fmt::format("{}: {}, for {}\n", tunnel.value("state", ""), tunnel.value("server", ""),
                       span(tunnel.value("uptime_s", int64_t{0})));
-  for (const Json& way : tunnel.value("ways_in", Json::array())) {
+  const Json ways_in = tunnel.value("ways_in", Json::array());
+  for (const Json& way : ways_in) {
     text += fmt::format("in:       {}\n", way.get<std::string>());
   }
   const Json carrier = tunnel.value("carrier", Json::object());
@@ -47,7 +48,8 @@ void add_tunnel(const Json& tunnel, std::string& text) {
   text += fmt::format("UDP:      {}\n", about.empty() ? carrier.value("name", "") : about);
   const std::string resolver = tunnel.value("resolver", "");
   if (!resolver.empty()) text += fmt::format("names:    {}\n", resolver);
-  for (const Json& session : tunnel.value("sessions", Json::array())) {
+  const Json sessions = tunnel.value("sessions", Json::array());
+  for (const Json& session : sessions) {
     text += fmt::format("session:  {}: {}, {} flows, {}", session.value("name", ""),
                         session.value("state", ""), session.value("flows", 0), traffic(session));
     const Json rtt = session.value("rtt_ms", Json());
@@ -56,7 +58,8 @@ void add_tunnel(const Json& tunnel, std::string& text) {
 }
 
 void add_totals(const Json& totals, std::string& text) {
-  for (const auto& [way, about] : totals.value("ways", Json::object()).items()) {
+  const Json ways = totals.value("ways", Json::object());
+  for (const auto& [way, about] : ways.items()) {
     if (about.value("flows", 0) == 0) continue;
     text += fmt::format("{:9} {} flows, {}\n", way + ":", about.value("flows", 0), traffic(about));
   }
