@@ -78,7 +78,9 @@ void Tunnel::connected() {
   set_memory(1);
   if (config_.dns.fake) fake_table_ = std::make_unique<dns::FakeTable>(std::random_device{}());
   net::NameService* resolver = &out_->names();
-  oversight_->keeper().lookup().use(resolver);
+  // Through a SOCKS5 server names are asked of whom the program asks: here, of nobody.
+  const bool askable = config_.ssh.server || config_.dns.resolver;
+  oversight_->keeper().lookup().use(askable ? resolver : nullptr);
   if (fake_table_) {
     fake_names_ = std::make_unique<dns::FakeNames>(loop_, *fake_table_, *resolver);
     resolver = fake_names_.get();
@@ -104,7 +106,8 @@ Result<void> Tunnel::serve_packets(tun2socks::PacketDevice& device) {
   packets_way_ =
       std::make_unique<GatedWay>(oversight_->keeper(), gate::Who{account::Source::tun, ""},
                                  out_->streams(), out_->datagrams(), fake_table_.get());
-  redirect_ = std::make_unique<dns::Redirect>(loop_, packets_way_->streams(), std::nullopt);
+  redirect_ = std::make_unique<dns::Redirect>(loop_, packets_way_->streams(), std::nullopt,
+                                              &out_->streams());  // whatever rules say of it
   out_->on_resolvers([this](const auto& resolvers) { redirect_->set_resolvers(resolvers); });
   tun2socks::EngineOptions options;
   options.udp_associations = config_.udp_associations;
