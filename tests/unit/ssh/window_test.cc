@@ -72,6 +72,11 @@ class Way {
   size_t take_received() { return std::exchange(received_, 0); }
   Duration queue() const { return Duration(static_cast<int64_t>(queued_ / rate_)); }
   size_t window() const { return window_.open + policy_.due(window_, 0); }
+  // What another transfer would begin with.
+  size_t first_window() const {
+    const ReceiveWindow fresh{.open = WindowPolicy::kInitial, .received = 40000};
+    return fresh.open + policy_.due(fresh, 0);
+  }
 
  private:
   struct Event {
@@ -146,6 +151,7 @@ TEST(WindowPolicy, LeavesNoLongQueueBeforeANarrowPlace) {
     EXPECT_LE(way.queue(), 60ms) << i;
   }
   EXPECT_GT(way.take_received(), 2u * 2400 * 1000);  // it is never empty
+  EXPECT_LE(way.first_window(), 512u * 1024);
 }
 
 TEST(WindowPolicy, AVeryNarrowPlaceIsNoReasonToGiveUp) {
