@@ -1,50 +1,70 @@
 #include "core/gate/datagram_gate.h"
 
+#include <optional>
+
 #include "core/gate/datagram_session.h"
 #include "core/io/delivery.h"
 
 namespace tunproxy::gate {
 
 // Through the tunnel where that carries datagrams: it says when there is an association, and why
-// there is none.
+// there is none. That is no failure where rules lead some outside.
 class DatagramGate::Opening final : public net::Attempt {
  public:
+  using Session = std::unique_ptr<net::DatagramSession>;
+
   Opening(DatagramGate& gate, net::OnDatagram on_datagram, net::OnAssociationClosed on_closed,
-          net::Done<std::unique_ptr<net::DatagramSession>> done)
-      : delivery_(gate.keeper_.loop(), std::move(done)) {
+          net::Done<Session> done)
+      : gate_(gate), done_(std::move(done)) {
     session_ = std::make_unique<DatagramGateSession>(gate.keeper_, gate.who_,
                                                      std::move(on_datagram), std::move(on_closed));
-    begin(gate);
+    begin();
   }
 
  private:
-  void begin(DatagramGate& gate) {
-    if (gate.tunnel_ == nullptr) {
-      if (gate.keeper_.direct_datagrams() == nullptr) {
-        return fail({ErrorCode::command_not_supported, "UDP is not carried"});
-      }
-      session_->carry_by(nullptr);
-      return delivery_.settle(std::unique_ptr<net::DatagramSession>(std::move(session_)));
+  void begin() {
+    if (gate_.tunnel_ == nullptr) {
+      later_.emplace(gate_.keeper_.loop(), std::move(done_));
+      const bool outside = gate_.keeper_.direct_datagrams() != nullptr;
+      return later_->settle(outside ? open(nullptr) : fail(not_carried()));
     }
     DatagramGateSession* const session = session_.get();
-    attempt_ = gate.tunnel_->associate(
+    attempt_ = gate_.tunnel_->associate(
         [session](const Endpoint& from, Bytes payload) { session->receive(from, payload); },
         [session](const Error& error) { session->on_tunnel_closed(error); },
-        [this](auto tunnel) {
-          if (!tunnel) return fail(tunnel.error());
-          session_->carry_by(std::move(*tunnel));
-          delivery_.settle(std::unique_ptr<net::DatagramSession>(std::move(session_)));
-        });
+        [this](auto tunnel) { on_associated(std::move(tunnel)); });
   }
 
-  void fail(const Error& error) {
+  // Told at once: what comes for the association must not come before. It may be destroyed from
+  // within.
+  void on_associated(Result<Session> tunnel) {
+    const auto done = std::move(done_);
+    if (tunnel) return done(open(std::move(*tunnel)));
+    done(goes_outside() ? open(nullptr) : fail(tunnel.error()));
+  }
+
+  bool goes_outside() const {
+    return gate_.keeper_.direct_datagrams() != nullptr &&
+           gate_.keeper_.rules().mentions(rules::Action::direct);
+  }
+
+  Result<Session> open(Session tunnel) {
+    session_->carry_by(std::move(tunnel));
+    return Session(std::move(session_));
+  }
+
+  Result<Session> fail(const Error& error) {
     session_->fail(error.code);
-    delivery_.settle(error);
+    return error;
   }
 
+  static Error not_carried() { return {ErrorCode::command_not_supported, "UDP is not carried"}; }
+
+  DatagramGate& gate_;
+  net::Done<Session> done_;
   std::unique_ptr<DatagramGateSession> session_;
-  io::Delivery<std::unique_ptr<net::DatagramSession>> delivery_;
-  std::unique_ptr<net::Attempt> attempt_;  // ends before the session that it would call
+  std::optional<io::Delivery<Session>> later_;  // set: no association through the tunnel
+  std::unique_ptr<net::Attempt> attempt_;       // ends before the session that it would call
 };
 
 std::unique_ptr<net::Attempt> DatagramGate::associate(

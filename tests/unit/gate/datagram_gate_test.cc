@@ -121,6 +121,26 @@ TEST_F(DatagramGates, TheEndOfTheTunnelsAssociationIsItsEnd) {
   EXPECT_TRUE(replies_.empty());
 }
 
+TEST_F(DatagramGates, ATunnelThatCarriesNoneLeavesTheWayOutside) {
+  tunnel_udp_.at_once = false;
+  for (const bool outside : {false, true}) {
+    set_rules(outside ? "direct *:123" : "allow *");
+    session_.reset();
+    std::optional<ErrorCode> failure;
+    attempt_ = gate_.associate([](auto&&...) {}, [](const Error&) {},
+                               [&](auto session) {
+                                 if (session) session_ = std::move(*session);
+                                 if (!session) failure = session.error().code;
+                               });
+    tunnel_udp_.fail(tunnel_udp_.all.size() - 1, ErrorCode::host_unreachable);
+    EXPECT_EQ(failure.has_value(), !outside);
+    EXPECT_EQ(session_ != nullptr, outside);
+  }
+  send("192.0.2.1:123");
+  EXPECT_TRUE(until([&] { return sent(direct_udp_).size() == 1; }));
+  EXPECT_EQ(session_->refuses(target("192.0.2.1:53")), ErrorCode::command_not_supported);
+}
+
 TEST_F(DatagramGates, WithoutATunnelOnlyTheWayOutsideIsThere) {
   DatagramGate only_direct(keeper_, nullptr, {account::Source::socks, ""});
   set_rules("direct *:123");
