@@ -11,13 +11,14 @@ constexpr size_t kRoundAfter = 256 * 1024;
 constexpr Duration kRoundPause = 50ms;
 constexpr Duration kNoQueue = 10ms;  // what a busy machine may take
 constexpr Duration kFull = 20ms;     // of queue keep the bottleneck busy
-constexpr Duration kTooMuch = 45ms;
-constexpr int kOldQueue = 3;  // rounds in which it goes
+constexpr Duration kTooMuch = 45ms;  // beyond what a lost packet costs, more than a round
+constexpr int kOldQueue = 3;         // rounds in which it goes
 constexpr int kPatience = 64;
 
 // What the bottleneck passed in the time that a round would take with a short queue.
 size_t fitting(size_t got, Duration undisturbed, Duration took) {
-  const auto share = static_cast<uint64_t>((undisturbed + kFull).count());
+  const Duration queue = std::max(kFull, undisturbed / 2);
+  const auto share = static_cast<uint64_t>((undisturbed + queue).count());
   return static_cast<size_t>(got * share / static_cast<uint64_t>(took.count()));
 }
 
@@ -91,9 +92,10 @@ void WindowPolicy::end_round(Instant now) {
 
 WindowPolicy::Verdict WindowPolicy::judge(Duration took) {
   if (patience_ > 0 && --patience_ > 0) return Verdict::grow;
-  if (took <= *undisturbed_ + kTooMuch) {
+  if (took <= *undisturbed_ * 5 / 2 + kTooMuch) {
     shrinking_ = 0;
-    return took <= *undisturbed_ + kNoQueue ? Verdict::grow : Verdict::keep;
+    return took <= *undisturbed_ + std::max(kNoQueue, *undisturbed_ / 4) ? Verdict::grow
+                                                                         : Verdict::keep;
   }
   const uint64_t rate = got_ / static_cast<uint64_t>(took.count());
   if (shrinking_++ == 0) rate_before_ = rate;
