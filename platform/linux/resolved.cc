@@ -1,6 +1,7 @@
 #include "platform/linux/resolved.h"
 
 #include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
 #include <spawn.h>
 #include <sys/syscall.h>
@@ -131,7 +132,7 @@ Result<void> restore_resolved(const std::vector<LinkDomains>& others) {
   for (const LinkDomains& other : others) {
     const bool has_others = std::any_of(
         now.begin(), now.end(), [&](const LinkDomains& each) { return each.link == other.link; });
-    const bool gone = ::access(("/sys/class/net/" + other.link).c_str(), F_OK) != 0;
+    const bool gone = ::if_nametoindex(other.link.c_str()) == 0;
     if (has_others || gone || set_domains(other.link, other.domains)) continue;
     return Error{ErrorCode::general, "systemd-resolved does not take it"};
   }

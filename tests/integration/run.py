@@ -14,18 +14,20 @@ import scenarios_cuts
 import scenarios_flows
 import scenarios_machine
 import scenarios_names
+import scenarios_resolved
 import scenarios_rules
 import scenarios_socks
 import scenarios_trouble
 import scenarios_udp
 import scenarios_udp_line
+import scenarios_udp_names
 import scenarios_udp_programs
 import scenarios_udp_quic
 import scenarios_udpgw
 import world
 
 MODULES = (scenarios_cli, scenarios_config, scenarios_flows, scenarios_rules, scenarios_socks, scenarios_trouble, scenarios_cuts, scenarios_machine, scenarios_udp, scenarios_udp_programs,
-           scenarios_udpgw, scenarios_udp_line, scenarios_udp_quic)
+           scenarios_udpgw, scenarios_udp_line, scenarios_udp_quic, scenarios_resolved, scenarios_udp_names)
 
 
 def all_scenarios():
