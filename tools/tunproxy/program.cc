@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <sys/resource.h>
 
 #include <csignal>
 #include <cstdio>
@@ -29,11 +30,23 @@ int exit_code_for(const Error& error) {
   }
 }
 
+namespace {
+
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);  // else the one that there is has to do
+}
+
+}  // namespace
+
 int Program::run() {
   if (auto reserved = reserve(); !reserved) {
     fail(reserved.error());
     return exit_code_;
   }
+  raise_descriptor_limit();  // not the command's, which is a process of its own by now
   loop_ = std::make_unique<io::Loop>();
   prompter_ = linux_host::TerminalPrompter::open();
   watch_signals();
@@ -59,6 +72,15 @@ Result<void> Program::reserve() {
   for (const std::string& line : host_->leftovers().restored) {
     log::warn("a former run ended without putting this back, now done: {}", line);
   }
+  return reserve_outside();
+}
+
+// A ProxyCommand makes connections that must not go into the tunnel.
+Result<void> Program::reserve_outside() {
+  if (config_.ssh.path.empty() || config_.ssh.path.front().proxy_command.empty()) return {};
+  auto outside = linux_host::OutsideGroup::create(host_->mark());
+  if (!outside) return outside.error();
+  outside_ = std::move(*outside);
   return {};
 }
 
@@ -70,9 +92,10 @@ void Program::watch_signals() {
 }
 
 void Program::start_tunnel() {
-  Tunnel::Platform platform;
+  Platform platform;
   platform.prompter = prompter_.get();
   if (host_) platform.prepare_socket = host_->prepare_socket();
+  if (outside_) platform.prepare_child = outside_->prepare_child();
   tunnel_ = std::make_unique<Tunnel>(*loop_, config_, std::move(platform));
   tunnel_->on_failed([this](const Error& error) {
     const bool command_ended = command_ && command_->exit_code();  // its TUN went with it
@@ -160,6 +183,7 @@ void Program::finish(int exit_code) {
 void Program::tear_down() {
   monitor_.reset();
   tunnel_.reset();
+  outside_.reset();
   device_.reset();
   command_ended_.reset();
   command_.reset();

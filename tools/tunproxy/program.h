@@ -14,6 +14,7 @@
 #include "platform/linux/command.h"
 #include "platform/linux/host_network.h"
 #include "platform/linux/network_monitor.h"
+#include "platform/linux/outside_group.h"
 #include "platform/linux/terminal_prompter.h"
 #include "platform/linux/tun_device.h"
 
@@ -33,6 +34,7 @@ class Program {
 
  private:
   Result<void> reserve();
+  Result<void> reserve_outside();
   void watch_signals();
   void start_tunnel();
   Result<void> bring_up();
@@ -51,6 +53,7 @@ class Program {
   bool up_ = false;  // a signal is now the ordinary end
   std::unique_ptr<linux_host::Command> command_;
   std::unique_ptr<linux_host::HostNetwork> host_;
+  std::unique_ptr<linux_host::OutsideGroup> outside_;  // set: there is a ProxyCommand
   std::unique_ptr<linux_host::TerminalPrompter> prompter_;
   std::unique_ptr<io::Loop> loop_;
   std::vector<std::unique_ptr<io::Signal>> signals_;
