@@ -17,6 +17,7 @@ import scenarios_names
 import scenarios_resolved
 import scenarios_rules
 import scenarios_socks
+import scenarios_servers
 import scenarios_trouble
 import scenarios_udp
 import scenarios_udp_line
@@ -24,10 +25,11 @@ import scenarios_udp_names
 import scenarios_udp_programs
 import scenarios_udp_quic
 import scenarios_udpgw
+import scenarios_ways
 import world
 
 MODULES = (scenarios_cli, scenarios_config, scenarios_flows, scenarios_rules, scenarios_socks, scenarios_trouble, scenarios_cuts, scenarios_machine, scenarios_udp, scenarios_udp_programs,
-           scenarios_udpgw, scenarios_udp_line, scenarios_udp_quic, scenarios_resolved, scenarios_udp_names)
+           scenarios_udpgw, scenarios_udp_line, scenarios_udp_quic, scenarios_resolved, scenarios_udp_names, scenarios_servers, scenarios_ways)
 
 
 def all_scenarios():
