@@ -15,9 +15,9 @@ import scenarios_flows
 import scenarios_machine
 import scenarios_names
 import scenarios_resolved
+import scenarios_servers
 import scenarios_rules
 import scenarios_socks
-import scenarios_servers
 import scenarios_trouble
 import scenarios_udp
 import scenarios_udp_line
@@ -29,7 +29,8 @@ import scenarios_ways
 import world
 
 MODULES = (scenarios_cli, scenarios_config, scenarios_flows, scenarios_rules, scenarios_socks, scenarios_trouble, scenarios_cuts, scenarios_machine, scenarios_udp, scenarios_udp_programs,
-           scenarios_udpgw, scenarios_udp_line, scenarios_udp_quic, scenarios_resolved, scenarios_udp_names, scenarios_servers, scenarios_ways)
+           scenarios_udpgw, scenarios_udp_line, scenarios_udp_names, scenarios_udp_quic, scenarios_resolved, scenarios_servers,
+           scenarios_ways)
 
 
 def all_scenarios():
