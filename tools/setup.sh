@@ -11,7 +11,7 @@ packages=(build-essential cmake ninja-build pkg-config patch dpkg-dev libuv1-dev
   libfmt-dev libssl-dev libcrypt-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev prometheus-cpp-dev libnl-route-3-dev libgtest-dev libgmock-dev)
 readonly demo_packages=(openssh-server openssh-client iproute2 curl python3 util-linux)
 readonly test_packages=(clang clang-format libclang-rt-14-dev ccache sshpass libpam-modules
-  dante-server tinyproxy-bin socat ncat netcat-openbsd dropbear-bin tinysshd python3-asyncssh
+  dante-server tinyproxy-bin socat dropbear-bin tinysshd python3-asyncssh
   dnsmasq-base bind9-dnsutils iputils-ping nftables tcpdump procps
   zsh fish tcsh chrony snmp snmpd iperf3 krb5-admin-server krb5-kdc krb5-user sip-tester ngtcp2-client ngtcp2-server
   dbus-daemon libsystemd-shared
