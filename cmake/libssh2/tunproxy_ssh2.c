@@ -1,5 +1,15 @@
 #include "tunproxy_ssh2.h"
 
+#include <openssl/crypto.h>
+
+#ifdef __APPLE__
+#include <malloc/malloc.h>
+#define size_of_block(ptr) malloc_size(ptr)
+#else
+#include <malloc.h>
+#define size_of_block(ptr) malloc_usable_size(ptr)
+#endif
+
 #include "libssh2_priv.h"
 #include "transport.h"
 
@@ -28,6 +38,25 @@ const unsigned char *tunproxy_ssh2_session_id(LIBSSH2_SESSION *session, size_t *
 const char *tunproxy_ssh2_signature_algorithms(LIBSSH2_SESSION *session)
 {
     return session->server_sign_algorithms;
+}
+
+static LIBSSH2_FREE_FUNC(plain_free)
+{
+    (void)abstract;
+    free(ptr);
+}
+
+static LIBSSH2_FREE_FUNC(wiping_free)
+{
+    (void)abstract;
+    if(ptr)
+        OPENSSL_cleanse(ptr, size_of_block(ptr));
+    free(ptr);
+}
+
+void tunproxy_ssh2_wipe_freed(LIBSSH2_SESSION *session, int on)
+{
+    session->free = on ? wiping_free : plain_free;
 }
 
 static const LIBSSH2_HOSTKEY_METHOD *find_method(const char *name, size_t length)

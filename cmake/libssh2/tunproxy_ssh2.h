@@ -36,6 +36,9 @@ const unsigned char *tunproxy_ssh2_session_id(LIBSSH2_SESSION *session, size_t *
 /* server-sig-algs (RFC 8308 3.1), or NULL. */
 const char *tunproxy_ssh2_signature_algorithms(LIBSSH2_SESSION *session);
 
+/* From now on all that libssh2 frees is wiped first (`on`), or not: while it handles secrets. */
+void tunproxy_ssh2_wipe_freed(LIBSSH2_SESSION *session, int on);
+
 /* Signs `data` with the private key in `key` (OpenSSH's format or PEM) by a plain `algorithm`
    ("rsa-sha2-256"). *signature, from malloc, is what stands in the signature's second string
    (RFC 4253 6.6). 0; LIBSSH2_ERROR_METHOD_NONE: no such algorithm; another error: the key does not

@@ -6,12 +6,13 @@
 #include <utility>
 
 #include "core/base/log.h"
+#include "tunproxy_ssh2.h"
 
 namespace tunproxy::ssh {
 namespace {
 
-/// Refusals after which a lost connection means that the server had enough.
-constexpr int kPatienceOfServers = 2;
+/// Refusals, the last one silent, after which a lost connection means that the server had enough.
+constexpr int kPatienceOfServers = 3;
 
 }  // namespace
 
@@ -44,7 +45,10 @@ void Authenticator::set_state(State next) {
 
 Result<bool> Authenticator::step(_LIBSSH2_SESSION* session) {
   session_ = session;
-  if (!std::exchange(started_, true)) wire_.queue(none_request(options_.user));
+  if (!std::exchange(started_, true)) {
+    tunproxy_ssh2_wipe_freed(session, 1);
+    wire_.queue(none_request(options_.user));
+  }
   for (;;) {
     if (cancellation_.cancelled())
       return Error{ErrorCode::cancelled, "authentication was cancelled"};
@@ -138,7 +142,8 @@ Result<void> Authenticator::on_failure(Bytes message) {
 void Authenticator::on_success() {
   if (state_ == State::key_request) log::debug("authenticated with {}", key().label);
   if (state_ == State::keyboard || state_ == State::password) remember_password();
-  keys_.reset();  // and the private keys with them
+  tunproxy_ssh2_wipe_freed(session_, 0);  // what comes now is no secret, and much more
+  keys_.reset();                          // and the private keys with them
 }
 
 void Authenticator::on_banner(Bytes message) {
@@ -172,6 +177,7 @@ std::string Authenticator::name() const {
 }
 
 Error Authenticator::lost(const Error& why) {
+  if (state_ != State::none) ++refusals_;
   if (state_ == State::key_query || state_ == State::key_request) tried_.push_back(key().label);
   if (state_ == State::keyboard) tried_.push_back("keyboard-interactive");
   if (state_ == State::password) tried_.push_back("password");

@@ -1,100 +1,28 @@
 // UserLogin against a real sshd.
 #include <gmock/gmock.h>
-#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <thread>
 
-#include "core/io/tcp.h"
-#include "core/ssh/fingerprint.h"
-#include "core/ssh/session.h"
 #include "core/ssh/user_login.h"
-#include "tests/support/memory_stream.h"
-#include "tests/unit/ssh_login/account.h"
-#include "tests/unit/ssh_login/scripted_prompter.h"
-#include "tests/unit/ssh_login/server.h"
+#include "tests/unit/ssh_login/login_fixture.h"
 #include "tests/unit/ssh_login/shell.h"
 
 namespace tunproxy::ssh {
 namespace {
 
-using testing::Account;
 using ::testing::HasSubstr;
 using testing::make_key;
 using ::testing::Not;
 using testing::read_file;
 using testing::RealAgent;
 using testing::run;
-using testing::ScratchDirectory;
-using testing::ScriptedPrompter;
-using testing::Server;
 using testing::write_file;
 
-constexpr const char* kPassword = "correct horse battery";
-
-std::string this_user() {
-  return ::getpwuid(::getuid())->pw_name;
-}
-
-class AuthenticationTest : public ::testing::Test {
- protected:
-  AuthenticationTest() { ::unsetenv("SSH_AUTH_SOCK"); }
-
-  void serve(const std::string& settings = {}) { server_.emplace(scratch_, settings); }
-  void authorize(const std::string& public_key) {
-    write_file(server_->authorized_keys(), public_key, 0644);
-  }
-  UserLoginOptions options() {
-    UserLoginOptions options;
-    options.host = "server.example";
-    options.user = account_ ? account_->name() : this_user();
-    options.directory = scratch_.path(".ssh");
-    options.system_known_hosts_files = {};
-    options.host_key_policy = HostKeyPolicy::accept_new;
-    options.prompter = &user_;
-    options.credentials = credentials_;
-    return options;
-  }
-  /// "" or the error's text.
-  std::string log_in(UserLoginOptions options) {
-    auto login = UserLogin::create(std::move(options));
-    if (!login) return login.error().message;
-    return open(std::move(*login));
-  }
-  std::string open(std::unique_ptr<Login> login) {
-    io::Loop loop;
-    std::optional<Result<std::unique_ptr<Session>>> outcome;
-    auto attempt = Session::open(
-        loop, std::make_unique<io::TcpStream>(loop, server_->connect()), std::move(login), {},
-        [&](Result<std::unique_ptr<Session>> result) { outcome = std::move(result); });
-    EXPECT_TRUE(testing::run_until(
-        loop, [&] { return outcome.has_value(); }, 60s));
-    attempt.reset();
-    std::string text = "no outcome";
-    if (outcome) {
-      text = *outcome ? "" : outcome->error().message;
-      code_ = *outcome ? std::nullopt : std::optional(outcome->error().code);
-    }
-    outcome.reset();
-    loop.run_once(false);
-    return text;
-  }
-  bool need_account() {
-    if (::getuid() != 0) return false;
-    account_.emplace(kPassword);
-    EXPECT_TRUE(account_->made());
-    return true;
-  }
-
-  ScratchDirectory scratch_;
-  std::optional<Account> account_;
-  std::optional<Server> server_;  // before the account, which cannot go while it is logged in
-  ScriptedPrompter user_;
-  std::shared_ptr<Credentials> credentials_ = std::make_shared<Credentials>();
-  std::optional<ErrorCode> code_;
-};
+using AuthenticationTest = testing::LoginTest;
+using testing::kPassword;
 
 struct KeyCase {
   const char* name;

@@ -143,7 +143,8 @@ TEST_F(HostKeyPolicyTest, WhereAnAuthorityIsKnownAPlainKeyIsNotTakenAsNew) {
   for (const auto policy : {HostKeyPolicy::strict, HostKeyPolicy::accept_new}) {
     check_.policy = policy;
     EXPECT_THAT(refusal(), HasSubstr("it shows no certificate, though an authority is known for it "
-                                     "(" + file_ + ":1)"));
+                                     "(" +
+                                     file_ + ":1)"));
   }
   check_.policy = HostKeyPolicy::ask;
   user_.answers = {"yes"};

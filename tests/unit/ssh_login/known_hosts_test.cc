@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -162,6 +163,24 @@ TEST_F(KnownHostsTest, AlgorithmsThatAreKnownComeFirst) {
             "ecdsa-sha2-nistp521");
 }
 
+TEST_F(KnownHostsTest, CertificatesAreOfferedWhereAnAuthorityIsKnown) {
+  const KnownHosts known = load("@cert-authority *.example " + key_text(1) + "\nb.example " +
+                                key_text(2, "ssh-rsa") + "\n");
+  EXPECT_EQ(known.host_key_algorithms({"b.example", 22}, {}).substr(0, 33),
+            "ssh-ed25519-cert-v01@openssh.com,");
+  EXPECT_EQ(known.host_key_algorithms({"b.test", 22}, {}).find("cert"), std::string::npos);
+  EXPECT_EQ(known.host_key_algorithms({"b.example", 22}, {"ssh-ed25519", "no-such", "rsa-sha2-256",
+                                                          "rsa-sha2-512-cert-v01@openssh.com"}),
+            "rsa-sha2-512-cert-v01@openssh.com,rsa-sha2-256,ssh-ed25519");
+  EXPECT_EQ(known.host_key_algorithms({"b.example", 22}, {"ssh-dss"}), "");
+}
+
+TEST_F(KnownHostsTest, AnAliasStandsForHostAndPort) {
+  const KnownHosts known = load("alias " + key_text(1) + "\n");
+  EXPECT_EQ(known.look_up({"a", 2222, "Alias"}, key_blob(1)).verdict, Verdict::match);
+  EXPECT_EQ(known.look_up({"alias", 2222, "other"}, key_blob(1)).verdict, Verdict::unknown);
+}
+
 TEST_F(KnownHostsTest, OtherNamesOfAKey) {
   const KnownHosts known = load("a,b " + key_text(1) + "\nc " + key_text(2) + "\n");
   EXPECT_EQ(known.other_names(key_blob(1)), std::vector<std::string>{file_ + ":1: a,b"});
@@ -231,6 +250,44 @@ TEST_F(KnownHostsTest, AddingHashesWhereNamesAreHashed) {
   EXPECT_EQ(read_file(file_).find("secret"), std::string::npos);
   EXPECT_EQ(run({"ssh-keygen", "-F", "secret.example", "-f", file_}).status, 0);
   EXPECT_EQ(KnownHosts::load({file_}).look_up({"a", 22}, key_blob(1)).verdict, Verdict::match);
+}
+
+TEST_F(KnownHostsTest, AddingHashesWhereTheConfigurationWantsIt) {
+  write_file(file_, "a " + key_text(1) + "\n");
+  ASSERT_TRUE(add_known_host(file_, "secret.example", key_blob(2), true));
+  EXPECT_EQ(read_file(file_).find("secret"), std::string::npos);
+  EXPECT_EQ(run({"ssh-keygen", "-F", "secret.example", "-f", file_}).status, 0);
+}
+
+TEST_F(KnownHostsTest, AddingTwiceIsAddingOnce) {
+  ASSERT_TRUE(add_known_host(file_, "a", key_blob(1), false));
+  ASSERT_TRUE(add_known_host(file_, "a", key_blob(1), true));
+  EXPECT_EQ(read_file(file_), "a " + key_text(1) + "\n");
+}
+
+TEST_F(KnownHostsTest, AddingAtOnceLosesNothing) {
+  constexpr int kProcesses = 6;
+  constexpr int kLines = 20;
+  std::vector<pid_t> children;
+  for (int process = 0; process < kProcesses; ++process) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      bool added = true;
+      for (int line = 0; line < kLines; ++line) {
+        const std::string name = "h" + std::to_string(process) + "-" + std::to_string(line);
+        added = add_known_host(file_, name, key_blob(1), false) && added;
+      }
+      ::_exit(added ? 0 : 1);
+    }
+    children.push_back(child);
+  }
+  for (const pid_t child : children) {
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+  }
+  const KnownHosts known = KnownHosts::load({file_});
+  EXPECT_EQ(known.lines().size(), static_cast<size_t>(kProcesses * kLines));
 }
 
 TEST_F(KnownHostsTest, AddingFollowsALinkInsteadOfReplacingIt) {

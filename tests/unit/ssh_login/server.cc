@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -50,6 +51,49 @@ UniqueFd Server::connect() {
 
 std::string Server::log() const {
   return read_file(log_);
+}
+
+DialogueServer::DialogueServer(const ScratchDirectory& scratch, const std::string& kind) {
+  make_key(scratch.path("host_key"), {"-t", "ed25519"});
+  int in[2];
+  int out[2];
+  if (::pipe2(in, O_CLOEXEC) != 0 || ::pipe2(out, O_CLOEXEC) != 0) return;
+  pid_ = ::fork();
+  if (pid_ == 0) {
+    ::dup2(in[0], 0);
+    ::dup2(out[1], 1);
+    ::execl("/usr/bin/python3", "python3", "-W", "ignore", DIALOGUE_SERVER,
+            scratch.path("host_key").c_str(), kind.c_str(), nullptr);
+    ::_exit(127);
+  }
+  ::close(in[0]);
+  ::close(out[1]);
+  input_.reset(in[1]);
+  const UniqueFd output(out[0]);
+  std::string line;
+  for (char c = 0; ::read(output.get(), &c, 1) == 1 && c != '\n';) line += c;
+  port_ = static_cast<uint16_t>(std::atoi(line.c_str()));
+  EXPECT_NE(port_, 0) << "it did not start";
+}
+
+DialogueServer::~DialogueServer() {
+  input_.reset();
+  ::kill(pid_, SIGTERM);
+  ::waitpid(pid_, nullptr, 0);
+}
+
+bool DialogueServer::available() {
+  return run({"/usr/bin/python3", "-W", "ignore", "-c", "import asyncssh"}).status == 0;
+}
+
+UniqueFd DialogueServer::connect() const {
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_port = htons(port_);
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  EXPECT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at), 0);
+  return fd;
 }
 
 RealAgent::RealAgent(const ScratchDirectory& scratch) {

@@ -33,6 +33,23 @@ class Server {
   std::vector<pid_t> children_;
 };
 
+/// tests/unit/ssh_login/asyncssh_server.py: dialogues that sshd does not have.
+class DialogueServer {
+ public:
+  DialogueServer(const ScratchDirectory& scratch, const std::string& kind);
+  DialogueServer(const DialogueServer&) = delete;
+  DialogueServer& operator=(const DialogueServer&) = delete;
+  ~DialogueServer();
+
+  static bool available();  ///< python3-asyncssh is installed
+  UniqueFd connect() const;
+
+ private:
+  pid_t pid_ = 0;
+  UniqueFd input_;
+  uint16_t port_ = 0;
+};
+
 /// ssh-agent, with its own socket in SSH_AUTH_SOCK while it lives.
 class RealAgent {
  public:
