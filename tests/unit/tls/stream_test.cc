@@ -149,6 +149,7 @@ class Middle {
       from.consume(bytes.size());
       bend(bytes);
       to.write(bytes);
+      if (from.ended()) to.finish();
     }
   }
 
