@@ -181,7 +181,11 @@ void SshWayOut::start_lane() {
   if (config_.udp == UdpCarrier::none) return;
   ssh::SupervisorOptions own = to_server(nullptr);
   own.addresses = pool_->addresses();
-  lane_ = std::make_unique<DatagramLane>(loop_, *pool_, std::move(own), carrier_options(config_),
+  udp::CarrierOptions carrier = carrier_options(config_);
+  carrier.helper.deny = denied_;
+  const size_t most = udp::HelperOptions::kMaxDeny;  // the gate here knows all of them
+  if (carrier.helper.deny.size() > most) carrier.helper.deny.resize(most);
+  lane_ = std::make_unique<DatagramLane>(loop_, *pool_, std::move(own), std::move(carrier),
                                          config_.dns.resolver);
   lane_->carrier().resolve_by(*forwarder_, {});
   server_names_ = std::make_unique<NameLane>(lane_->carrier(), *forwarder_);

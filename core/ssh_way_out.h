@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/config.h"
@@ -29,6 +30,7 @@ class SshWayOut final : public WayOut {
   SshWayOut(io::Loop& loop, const Config& config, const Platform& platform);
   ~SshWayOut() override;
 
+  void deny_datagrams_to(std::vector<Cidr> blocks) override { denied_ = std::move(blocks); }
   void start(net::Done<void> done) override;
   void on_state(OnState changed) override { changed_ = std::move(changed); }
 
@@ -67,6 +69,7 @@ class SshWayOut final : public WayOut {
   const Platform& platform_;
   OnState changed_;
   TunnelState state_ = TunnelState::idle;
+  std::vector<Cidr> denied_;
   OnResolvers tell_resolvers_;
   std::optional<std::vector<Endpoint>> resolvers_;
   // What the user answered for each host of the path.

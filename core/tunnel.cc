@@ -68,6 +68,7 @@ void Tunnel::start(net::Done<void> done) {
   auto oversight = Oversight::create(loop_, config_, platform_, *this);
   if (!oversight) return done(oversight.error());
   oversight_ = std::move(*oversight);
+  out_->deny_datagrams_to(oversight_->keeper().rules().blocks_denied_to_udp());
   out_->start([this, done = std::move(done)](Result<void> started) {
     if (started) connected();
     done(std::move(started));

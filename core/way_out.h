@@ -56,6 +56,8 @@ class WayOut {
   WayOut& operator=(const WayOut&) = delete;
   virtual ~WayOut() = default;
 
+  /// Blocks to which no datagram goes, for who carries them at the far end to know; before start().
+  virtual void deny_datagrams_to(std::vector<Cidr> blocks) = 0;
   /// Connects and logs in. What follows is there once that succeeded.
   virtual void start(net::Done<void> done) = 0;
   /// After each change; the error is what ended the last connection, or everything, or nullptr.

@@ -9,6 +9,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "core/base/log.h"
@@ -120,6 +122,14 @@ void UnixListener::accept_all() {
     }
     on_accept_(std::make_unique<io::TcpStream>(loop_, std::move(fd)));
   }
+}
+
+void remove_stale_sockets(const std::string& folder) {
+  std::error_code failure;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, failure)) {
+    if (entry.is_socket(failure)) (void)remove_stale(entry.path());  // of the living, an error
+  }
+  ::rmdir(folder.c_str());
 }
 
 Result<UniqueFd> connect_unix(const std::string& path) {

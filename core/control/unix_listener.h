@@ -47,6 +47,10 @@ class UnixListener {
   io::FdWatcher watcher_;
 };
 
+/// Removes the sockets in `folder` on which nobody listens, left by processes that were killed, and
+/// the folder if nothing else is in it.
+void remove_stale_sockets(const std::string& folder);
+
 /// Connects; the descriptor blocks. For the client.
 Result<UniqueFd> connect_unix(const std::string& path);
 

@@ -9,6 +9,8 @@
 
 #include "core/config_ssh.h"
 #include "core/config_toml.h"
+#include "core/control/control_server.h"
+#include "core/control/unix_listener.h"
 #include "platform/linux/host_network.h"
 #include "tools/tunproxy/options.h"
 #include "tools/tunproxy/program.h"
@@ -28,6 +30,7 @@ std::string user_name() {
 }
 
 int restore() {
+  control::remove_stale_sockets(control::control_folder());
   const auto report = linux_host::restore_leftovers();
   if (!report) return complain(report.error());
   for (const std::string& line : report->restored) fmt::print("put back: {}\n", line);
@@ -46,6 +49,7 @@ Result<void> prepare(Config& config) {
 
 int run(Config config) {
   if (auto prepared = prepare(config); !prepared) return complain(prepared.error());
+  control::remove_stale_sockets(control::control_folder());
   return Program(std::move(config)).run();
 }
 
