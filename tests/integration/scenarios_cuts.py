@@ -219,7 +219,7 @@ def test_frozen_server(world):
 def test_frozen_connection(world):
     """Only the process of the connection stands still: new flows get another, the old ones wait and go on."""
     program = start(world)
-    download = flow(world, "down", "down", GOOD, scale(256 * MIB, 32 * MIB), "0.002")
+    download = flow(world, "down", "down", GOOD, 64 * MIB, "0.05")
     frozen = connections(world)
     back = time.monotonic()
     signal_all(frozen, signal.SIGSTOP)
