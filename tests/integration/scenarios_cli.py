@@ -83,7 +83,8 @@ def test_accept_new_host_key(world):
     arguments = world.ssh_arguments(known_hosts="empty_known_hosts")[:-1] + ["accept-new"]
     first = world.tunproxy(*arguments, "--", "true")
     check(first.wait() == 0, first.err())
-    check("10.77.1.1" in world.text("empty_known_hosts"), "the key is remembered")
+    kept = world.text("empty_known_hosts")  # the distribution's ssh_config may want the name hashed
+    check("10.77.1.1 " in kept or kept.startswith("|1|"), "the key is remembered: " + kept)
     again = world.tunproxy(*world.ssh_arguments(known_hosts="empty_known_hosts"), "--", "true")
     check(again.wait() == 0, again.err())
 
