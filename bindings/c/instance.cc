@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "bindings/c/run.h"
+#include "core/config_ssh.h"
 
 namespace tunproxy::c_api {
 namespace {
@@ -67,7 +68,10 @@ CallingOut::~CallingOut() {
   calling = former_;
 }
 
-Instance::Instance(const tunproxy_callbacks& callbacks) : callbacks_(callbacks) {}
+// The user's ssh_config is a program's to ask for: reading it runs `ssh`.
+Instance::Instance(const tunproxy_callbacks& callbacks) : callbacks_(callbacks) {
+  config_.ssh.config.mode = SshConfigUse::Mode::none;
+}
 
 Instance::~Instance() {
   stop(std::nullopt);
@@ -99,6 +103,9 @@ Outcome Instance::start(Device::Kind kind, int fd, uint16_t mtu) {
     if (config.tun) config.mtu = mtu;
     if (auto good = config.check(); !good) {
       return Failure{TUNPROXY_ERROR_CONFIG, good.error().message};
+    }
+    if (auto resolved = resolve_ssh(config, ""); !resolved) {
+      return Failure{TUNPROXY_ERROR_CONFIG, resolved.error().message};
     }
     run_config_ = std::move(config);
   }

@@ -239,8 +239,8 @@ TUNPROXY_API int tunproxy_create(const tunproxy_callbacks *callbacks, tunproxy_t
 TUNPROXY_API int tunproxy_set(tunproxy_tunnel *instance, const char *key, const char *value);
 
 /**
- * Sets a secret: `password`, `passphrase`, `identity-data` (a private key as in a key file; one more each time),
- * `via-password`, `socks5-password`. It is copied to memory that is wiped after use and is never logged; the caller
+ * Sets a secret: `ssh-password`, `passphrase`, `private-key` (as in a key file; one more each time), `via-password`,
+ * `socks5-password`. It is copied to memory that is wiped after use and is never logged; the caller
  * wipes his own. Not while it runs.
  * @return TUNPROXY_ERROR_CONFIG, TUNPROXY_ERROR_STATE
  * @since 0.2

@@ -103,9 +103,9 @@ open class PacketTunnelProvider: NEPacketTunnelProvider, TunProxyDelegate {
 
     private func run() throws {
         let made = try TunProxy(delegate: self)
-        try made.set("profile", "mobile")
+        try made.set("memory", "12")
         if let text = setting("config") as? String { try made.set(toml: text) }
-        if let password = try password() { try made.set(secret: "password", password) }
+        if let password = try password() { try made.set(secret: "ssh-password", password) }
         tunnel = made
         try made.startPackets(mtu: Self.mtu)
         readPackets()

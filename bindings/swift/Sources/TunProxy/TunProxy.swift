@@ -88,7 +88,7 @@ public final class TunProxy {
     /// All the keys of a TOML text, or none.
     public func set(toml text: String) throws { try check(tunproxy_set_toml(handle, text)) }
 
-    /// A secret, such as `password` or `identity-data`; the library's copy is wiped after use.
+    /// A secret, such as `ssh-password` or `private-key`; the library's copy is wiped after use.
     public func set(secret key: String, _ value: Data) throws {
         try value.withUnsafeBytes { bytes in
             try check(tunproxy_set_secret(handle, key, bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1),

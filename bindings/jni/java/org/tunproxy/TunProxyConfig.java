@@ -45,7 +45,7 @@ public final class TunProxyConfig {
     return this;
   }
 
-  /** A secret, such as {@code password} or {@code identity-data}. It is copied. */
+  /** A secret, such as {@code ssh-password} or {@code private-key}. It is copied. */
   public TunProxyConfig secret(String key, byte[] value) {
     secrets.add(new SecretEntry(key, value.clone()));
     return this;
