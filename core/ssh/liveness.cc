@@ -59,7 +59,10 @@ void Liveness::check() {
 
 void Liveness::used() {
   if (slept() || (unanswered_ == 0 && silence() >= (keepalive_ > 0ms ? keepalive_ : kUsual)))
-    check();
+    return check();
+  // The timer may stand at the long pause of a session without flows.
+  carried_at_ = loop_.now();
+  if (unanswered_ == 0 && keepalive_ > 0ms) timer_.start(keepalive_ - silence());
 }
 
 void Liveness::set_keepalive(Duration keepalive) {

@@ -91,6 +91,7 @@ void Supervisor::take_back(const Session* session) {
 }
 
 void Supervisor::serve_waiting() {
+  if (line_ && !waiting_.empty()) line_->liveness->used();
   while (line_ && !waiting_.empty()) waiting_.front()->serve(served_, *line_->session);
 }
 

@@ -208,6 +208,16 @@ TEST_F(SupervisorTest, AFrozenServerIsNoticedByUnansweredProbes) {
   EXPECT_FALSE(connect(target.target()));
 }
 
+TEST_F(SupervisorTest, TheFirstFlowEndsTheLongPausesBetweenProbes) {
+  FlowTarget target(loop_, [](size_t) { return Flow::Plan{}; });
+  make_supervisor(tap_->address(), 1s);
+  ASSERT_TRUE(start());
+  const auto flow = open_flow(target.target(), {});
+  sshd_->signal_connections(SIGSTOP);
+  // Without flows the first probe would come after twelve seconds.
+  EXPECT_TRUE(run_until([&] { return !supervisor_->sound(); }, 9s));
+}
+
 TEST_F(SupervisorTest, AFlowAfterASuspendMakesItProbeAtOnce) {
   FlowTarget target(loop_, [](size_t) { return Flow::Plan{}; });
   ASSERT_TRUE(start());
