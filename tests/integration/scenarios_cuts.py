@@ -257,6 +257,7 @@ def test_udp_socket_outlives_the_connection(world):
     program = start(world)
     world.spawn(CLIENT, "udp", [sys.executable, CUTS, "udp", GOOD, world.path("udp.log")])
     until(lambda: answers(world, "udp.log"), "the first echo")
+    until(lambda: len(connections(world)) >= 2, "both connections are there")
     signal_all(connections(world), signal.SIGKILL)
     back = time.monotonic()
     recovered(world, back, "a killed connection, by UDP", "udp.log")

@@ -1,6 +1,7 @@
 #include "core/account/access_log.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -15,7 +16,10 @@ namespace fs = std::filesystem;
 
 class AccessLogTest : public ::testing::Test {
  protected:
-  AccessLogTest() : file_(::testing::TempDir() + "access_log_test.jsonl") { fs::remove(file_); }
+  AccessLogTest()
+      : file_(::testing::TempDir() + "access_log_" + std::to_string(::getpid()) + ".jsonl") {
+    fs::remove(file_);
+  }
   ~AccessLogTest() override {
     log_.reset();
     fs::remove(file_);
