@@ -197,7 +197,9 @@ void test_callbacks_that_call_in(void) {
   CHECK(tunproxy_set(of_the_callback, "ssh-config", "none") == TUNPROXY_OK);
   CHECK(tunproxy_set(of_the_callback, "identity", getenv("TEST_KEY")) == TUNPROXY_OK);
   CHECK(tunproxy_set(of_the_callback, "known-hosts", getenv("TEST_KNOWN_HOSTS")) == TUNPROXY_OK);
-  CHECK(tunproxy_set(of_the_callback, "socks", "127.0.0.1:0") == TUNPROXY_OK);
+  char address[32];
+  CHECK(tunproxy_set(of_the_callback, "socks", free_address(address)) == TUNPROXY_OK);
+  CHECK(tunproxy_set(of_the_callback, "identity", getenv("TEST_KEY_2")) == TUNPROXY_OK);
   CHECK(tunproxy_start_proxy(of_the_callback) == TUNPROXY_OK);
   CHECK(ear_wait_state(&ear, TUNPROXY_ONLINE));
   CHECK(tunproxy_destroy(of_the_callback) == TUNPROXY_OK);

@@ -136,6 +136,23 @@ int ear_calls(struct ear *ear) {
 
 /* --- tools --- */
 
+static int listen_anywhere(uint16_t *port) {
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t length = sizeof address;
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 8) != 0) return -1;
+  getsockname(fd, (struct sockaddr *)&address, &length);
+  *port = ntohs(address.sin_port);
+  return fd;
+}
+
+char *free_address(char text[32]) {
+  uint16_t port = 0;
+  close(listen_anywhere(&port));
+  snprintf(text, 32, "127.0.0.1:%d", port);
+  return text;
+}
+
 tunproxy_tunnel *make(struct ear *ear, const char *server) {
   tunproxy_tunnel *tunnel = NULL;
   const tunproxy_callbacks callbacks = ear_callbacks(ear);
@@ -145,7 +162,8 @@ tunproxy_tunnel *make(struct ear *ear, const char *server) {
   CHECK(tunproxy_set(tunnel, "identity", getenv("TEST_KEY")) == TUNPROXY_OK);
   CHECK(tunproxy_set(tunnel, "identity", getenv("TEST_KEY_2")) == TUNPROXY_OK);
   CHECK(tunproxy_set(tunnel, "known-hosts", getenv("TEST_KNOWN_HOSTS")) == TUNPROXY_OK);
-  CHECK(tunproxy_set(tunnel, "socks", "127.0.0.1:0") == TUNPROXY_OK);
+  char address[32];
+  CHECK(tunproxy_set(tunnel, "socks", free_address(address)) == TUNPROXY_OK);
   return tunnel;
 }
 
@@ -169,16 +187,6 @@ static int dial(uint16_t port) {
   if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0) return fd;
   close(fd);
   return -1;
-}
-
-static int listen_anywhere(uint16_t *port) {
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  socklen_t length = sizeof address;
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 8) != 0) return -1;
-  getsockname(fd, (struct sockaddr *)&address, &length);
-  *port = ntohs(address.sin_port);
-  return fd;
 }
 
 static int read_all(int fd, void *to, size_t length) {

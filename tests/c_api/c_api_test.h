@@ -32,6 +32,7 @@ int ear_wait_state(struct ear *ear, tunproxy_state wanted);
 tunproxy_question ear_wait_question(struct ear *ear);
 int ear_calls(struct ear *ear);
 
+char *free_address(char text[32]);
 tunproxy_tunnel *make(struct ear *ear, const char *server);
 int words_go_through(struct ear *ear);
 
