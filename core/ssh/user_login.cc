@@ -1,35 +1,19 @@
 #include "core/ssh/user_login.h"
 
-#include <pwd.h>
-#include <unistd.h>
-
 #include <cstdlib>
 #include <utility>
 #include <vector>
 
+#include "core/base/home.h"
 #include "core/base/log.h"
 #include "core/ssh/known_hosts.h"
 
 namespace tunproxy::ssh {
 namespace {
 
-std::string home_directory() {
-  const char* home = std::getenv("HOME");
-  if (home != nullptr && *home != '\0') return home;
-  passwd entry{};
-  passwd* found = nullptr;
-  char buffer[16 * 1024];
-  if (::getpwuid_r(::getuid(), &entry, buffer, sizeof buffer, &found) == 0 && found != nullptr) {
-    return found->pw_dir;
-  }
-  return "/";
-}
-
 void expand(std::vector<std::string>& paths) {
   std::erase(paths, "none");
-  for (std::string& path : paths) {
-    if (path.starts_with("~/")) path = home_directory() + path.substr(1);
-  }
+  for (std::string& path : paths) path = expand_home(path);
 }
 
 void fill_in(UserLoginOptions& options) {
@@ -63,7 +47,7 @@ std::string agent_socket(const UserLoginOptions& options) {
   if (!options.use_agent || named == "none") return {};
   if (named.empty() || named == "SSH_AUTH_SOCK") return variable("SSH_AUTH_SOCK");
   if (named.starts_with('$')) return variable(named.substr(1));
-  return named.starts_with("~/") ? home_directory() + named.substr(1) : named;
+  return expand_home(named);
 }
 
 Result<KeySources> key_sources(const UserLoginOptions& options) {
