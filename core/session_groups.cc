@@ -42,34 +42,19 @@ void SessionGroups::network_changed() {
   for (auto& [name, group] : groups_) group.pool->network_changed();
 }
 
-namespace {
-
-template <typename T>
-class Refused final : public net::Attempt {
- public:
-  Refused(io::Loop& loop, net::Done<T> done, Error error) : delivery_(loop, std::move(done)) {
-    delivery_.settle(std::move(error));
-  }
-
- private:
-  io::Delivery<T> delivery_;
-};
-
-}  // namespace
-
 std::unique_ptr<net::Attempt> GroupedProxy::connect(const Target& target,
                                                     net::Done<std::unique_ptr<net::Stream>> done) {
   auto pool = groups_.of(group_of_(target));
   if (pool) return (*pool)->connect(target, std::move(done));
-  return std::make_unique<Refused<std::unique_ptr<net::Stream>>>(loop_, std::move(done),
-                                                                 pool.error());
+  return std::make_unique<io::Later<std::unique_ptr<net::Stream>>>(loop_, std::move(done),
+                                                                   pool.error());
 }
 
 std::unique_ptr<net::Attempt> GroupedProxy::bind(const Target& from, net::OnBound on_bound,
                                                  net::Done<net::Accepted> done) {
   auto pool = groups_.of(group_of_(from));
   if (pool) return (*pool)->bind(from, std::move(on_bound), std::move(done));
-  return std::make_unique<Refused<net::Accepted>>(loop_, std::move(done), pool.error());
+  return std::make_unique<io::Later<net::Accepted>>(loop_, std::move(done), pool.error());
 }
 
 }  // namespace tunproxy

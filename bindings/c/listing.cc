@@ -54,8 +54,9 @@ void describe(const account::Flow& flow, Instant now, tunproxy_flow& to) {
 void fill(Instance& instance, tunproxy_stats& stats) {
   tunproxy_stats now{};
   instance.ask([&](Tunnel& tunnel) {
-    now.sessions = static_cast<uint32_t>(tunnel.status().sessions.size());
-    now.reconnects = tunnel.status().reconnects;
+    const control::TunnelStatus status = tunnel.status();
+    now.sessions = static_cast<uint32_t>(status.sessions.size());
+    now.reconnects = status.reconnects;
     if (tunnel.account() != nullptr) count_flows(*tunnel.account(), now);
     const auto packets = tunnel.packet_stats();
     now.packets_in = packets.packets_in;

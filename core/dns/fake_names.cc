@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "core/dns/fake_answer.h"
-#include "core/dns/fake_later.h"
+#include "core/io/delivery.h"
 
 namespace tunproxy::dns {
 namespace {
@@ -59,7 +59,7 @@ std::unique_ptr<net::Attempt> FakeNames::exchange(const Endpoint& server, Bytes 
   }
   std::optional<ByteVector> made = answer(query, *question);
   if (!made) return resolver_.exchange(server, query, std::move(done));
-  return std::make_unique<Later<ByteVector>>(loop_, std::move(done), std::move(*made));
+  return std::make_unique<io::Later<ByteVector>>(loop_, std::move(done), std::move(*made));
 }
 
 std::optional<ByteVector> FakeNames::answer(Bytes query, const Question& question) {

@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "core/base/log.h"
-#include "core/dns/fake_later.h"
 #include "core/dns/fake_peers.h"
+#include "core/io/delivery.h"
 
 namespace tunproxy::dns {
 namespace {
@@ -27,8 +27,8 @@ std::unique_ptr<net::Attempt> FakeRedirect::connect(const Target& target,
   if (const std::string* name = table_.name_of(target.address())) {
     return proxy_.connect(Target::from_host(*name, target.port()), std::move(done));
   }
-  return std::make_unique<Later<std::unique_ptr<net::Stream>>>(loop_, std::move(done),
-                                                               stands_for_nothing(target));
+  return std::make_unique<io::Later<std::unique_ptr<net::Stream>>>(loop_, std::move(done),
+                                                                   stands_for_nothing(target));
 }
 
 std::unique_ptr<net::Attempt> FakeRedirect::bind(const Target& from, net::OnBound on_bound,
@@ -37,7 +37,8 @@ std::unique_ptr<net::Attempt> FakeRedirect::bind(const Target& from, net::OnBoun
   if (const std::string* name = table_.name_of(from.address())) {
     return proxy_.bind(Target::from_host(*name, from.port()), std::move(on_bound), std::move(done));
   }
-  return std::make_unique<Later<net::Accepted>>(loop_, std::move(done), stands_for_nothing(from));
+  return std::make_unique<io::Later<net::Accepted>>(loop_, std::move(done),
+                                                    stands_for_nothing(from));
 }
 
 class FakeDatagrams::Session final : public net::DatagramSession {

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "core/dns/fake_answer.h"
-#include "core/dns/fake_later.h"
 #include "core/dns/message.h"
+#include "core/io/delivery.h"
 
 namespace tunproxy::dns {
 namespace {
@@ -108,7 +108,7 @@ std::unique_ptr<net::Attempt> look_up(io::Loop& loop, net::NameService& names,
                                       const Endpoint& server, const std::string& name,
                                       net::Done<Addresses> done) {
   if (const auto query = address_query(name, kTypeA); !query) {
-    return std::make_unique<Later<Addresses>>(loop, std::move(done), query.error());
+    return std::make_unique<io::Later<Addresses>>(loop, std::move(done), query.error());
   }
   return std::make_unique<LookUp>(names, server, name, std::move(done));
 }

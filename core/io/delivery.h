@@ -1,4 +1,4 @@
-// Delivery: an outcome on its way to the Done that waits for it.
+// Delivery: an outcome on its way to the Done that waits for it. Later: one that is known at once.
 #pragma once
 
 #include <optional>
@@ -32,6 +32,18 @@ class Delivery {
   net::Done<T> done_;
   std::optional<Result<T>> outcome_;
   Task task_;
+};
+
+/// The attempt whose outcome is known at once, and told from the loop all the same.
+template <typename T>
+class Later final : public net::Attempt {
+ public:
+  Later(Loop& loop, net::Done<T> done, Result<T> outcome) : delivery_(loop, std::move(done)) {
+    delivery_.settle(std::move(outcome));
+  }
+
+ private:
+  Delivery<T> delivery_;
 };
 
 }  // namespace tunproxy::io
