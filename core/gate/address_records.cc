@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/dns/lookup.h"
 #include "core/dns/message.h"
 
 namespace tunproxy::gate {
@@ -10,8 +11,6 @@ namespace {
 constexpr uint8_t kNoSuchName = 3;  // RFC 1035 §4.1.1
 constexpr uint16_t kClassIn = 1;
 constexpr size_t kFixed = 10;  // type, class, TTL and length of a record (§4.1.3)
-constexpr size_t kMaxLabel = 63;
-constexpr size_t kMaxText = 253;
 
 Error malformed() {
   return {ErrorCode::protocol, "a malformed DNS answer"};
@@ -20,22 +19,8 @@ Error malformed() {
 }  // namespace
 
 Result<ByteVector> address_query(std::string_view name, uint16_t type) {
-  const Error unaskable{ErrorCode::host_unreachable, "a name that DNS cannot ask for"};
-  if (name.ends_with('.')) name.remove_suffix(1);
-  if (name.empty() || name.size() > kMaxText) return unaskable;
-  ByteVector query{0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0};  // recursion desired, one question
-  while (!name.empty()) {
-    const std::string_view label = name.substr(0, name.find('.'));
-    if (label.empty() || label.size() > kMaxLabel || label.size() + 1 == name.size()) {
-      return unaskable;
-    }
-    query.push_back(static_cast<uint8_t>(label.size()));
-    append(query, as_bytes(label));
-    name.remove_prefix(std::min(name.size(), label.size() + 1));
-  }
-  query.push_back(0);
-  append_be16(query, type);
-  append_be16(query, kClassIn);
+  auto query = dns::address_query(name, type);
+  if (!query) return Error{ErrorCode::host_unreachable, "a name that DNS cannot ask for"};
   return query;
 }
 
