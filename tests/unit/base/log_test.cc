@@ -1,6 +1,7 @@
 #include "core/base/log.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <memory>
@@ -20,7 +21,8 @@ TEST(Log, KnowsItsLevels) {
 }
 
 TEST(Log, WritesToAFileFromItsLevelOn) {
-  const std::string path = ::testing::TempDir() + "/tunproxy_log_test";
+  const std::string path =
+      ::testing::TempDir() + "/tunproxy_log_test." + std::to_string(::getpid());
   ASSERT_TRUE(log::configure(log::Level::info, path));
   log::debug("hidden {}", 1);
   log::info("shown {}", 2);

@@ -34,7 +34,9 @@ class FixedSource final : public StatusSource {
 
 class Control : public ::testing::Test {
  protected:
-  Control() : folder_(::testing::TempDir() + "control_test") { fs::remove_all(folder_); }
+  Control() : folder_(::testing::TempDir() + "control_test." + std::to_string(::getpid())) {
+    fs::remove_all(folder_);
+  }
   ~Control() override { fs::remove_all(folder_); }
 
   account::Account::Entry begin(const std::string& host) {

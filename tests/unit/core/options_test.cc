@@ -101,7 +101,7 @@ TEST(Options, AUdpgwIsNamedAsTheServerSeesIt) {
 }
 
 TEST(Options, WhatIsGivenOverridesTheFile) {
-  const std::string file = ::testing::TempDir() + "options_test.toml";
+  const std::string file = ::testing::TempDir() + "options_test.toml." + std::to_string(::getpid());
   std::ofstream(file) << "socks5 = 'proxy:1080'\nmtu = 1400\nroute = ['10.0.0.0/8']\n"
                          "no-tun = true\nsocks = '127.0.0.1:1080'\n";
   const auto only_file = parse_line("--config " + file);

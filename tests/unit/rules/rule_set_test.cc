@@ -1,6 +1,7 @@
 #include "core/rules/rule_set.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <fstream>
@@ -116,7 +117,7 @@ TEST(RuleSet, NamesOfAnyLengthAreJudged) {
 }
 
 TEST(RuleSet, AFileIsReadAndItsErrorsSayWhere) {
-  const std::string file = ::testing::TempDir() + "rules_test.rules";
+  const std::string file = ::testing::TempDir() + "rules_test." + std::to_string(::getpid());
   std::ofstream(file) << "deny a\ndefault direct\n";
   auto parsed = parse_rules_file(file);
   ASSERT_TRUE(parsed) << parsed.error().message;
