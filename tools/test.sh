@@ -15,7 +15,7 @@ export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 step() { printf '\n== %s (%s)\n' "$1" "$(date +%T)"; }
 
 build() { # PRESET [TARGET…]
-  cmake --preset "$1" >"build/$1.log" 2>&1 || { cat "build/$1.log"; exit 1; }
+  cmake --preset "$1" -DTUNPROXY_JNI=ON >"build/$1.log" 2>&1 || { cat "build/$1.log"; exit 1; }
   cmake --build --preset "$1" -j "$jobs" ${2:+--target "${@:2}"} >"build/$1.log" 2>&1 || { tail -n 60 "build/$1.log"; exit 1; }
 }
 

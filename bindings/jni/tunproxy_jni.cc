@@ -1,87 +1,25 @@
-// The native methods of org.tunproxy.TunProxy, over the C API. Texts cross as bytes of UTF-8: what
-// JNI calls UTF-8 is another encoding.
+// The native methods of org.tunproxy.TunProxy, over the C API.
 #include <jni.h>
 
 #include <algorithm>
-#include <cstring>
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "bindings/c/tunproxy.h"
+#include "bindings/jni/callbacks.h"
+#include "bindings/jni/java.h"
+#ifndef __ANDROID__
+#include "bindings/jni/linux_tun.h"
+#endif
 
+namespace tunproxy::jni {
 namespace {
 
-constexpr jint kVersion = JNI_VERSION_1_6;
 constexpr size_t kValues = 12;  // TunProxyStats.VALUES
-
-JavaVM* machine = nullptr;
-
-// What is looked up once: classes found from a thread of the library would be those of the system.
-struct Names {
-  jclass exception = nullptr;
-  jmethodID new_exception = nullptr;
-  jclass flow = nullptr;
-  jmethodID new_flow = nullptr;
-  jmethodID state = nullptr;
-  jmethodID log = nullptr;
-  jmethodID protect = nullptr;
-  jmethodID verify_host_key = nullptr;
-  jmethodID ask = nullptr;
-  jmethodID resolve = nullptr;
-  jmethodID flow_owner = nullptr;
-} names;
-
-// Attaches a thread of the library, until it ends.
-JNIEnv* environment() {
-  struct Attached {
-    JNIEnv* env = nullptr;
-    ~Attached() {
-      if (env != nullptr) machine->DetachCurrentThread();
-    }
-  };
-  void* env = nullptr;
-  if (machine->GetEnv(&env, kVersion) == JNI_OK) return static_cast<JNIEnv*>(env);
-  static thread_local Attached attached;
-#ifdef __ANDROID__
-  machine->AttachCurrentThreadAsDaemon(&attached.env, nullptr);
-#else
-  machine->AttachCurrentThreadAsDaemon(reinterpret_cast<void**>(&attached.env), nullptr);
-#endif
-  return attached.env;
-}
-
-// Local references of a callback: its thread never returns to Java, which would free them.
-class Frame {
- public:
-  explicit Frame(JNIEnv* env) : env_(env), pushed_(env->PushLocalFrame(16) == 0) {}
-  Frame(const Frame&) = delete;
-  Frame& operator=(const Frame&) = delete;
-  ~Frame() {
-    if (env_->ExceptionCheck() == JNI_TRUE) env_->ExceptionClear();  // out of memory
-    if (pushed_) env_->PopLocalFrame(nullptr);
-  }
-
- private:
-  JNIEnv* env_;
-  bool pushed_;
-};
-
-jbyteArray to_java(JNIEnv* env, const char* text) {
-  const auto length = static_cast<jsize>(std::strlen(text));
-  jbyteArray bytes = env->NewByteArray(length);
-  if (bytes != nullptr) {
-    env->SetByteArrayRegion(bytes, 0, length, reinterpret_cast<const jbyte*>(text));
-  }
-  return bytes;
-}
-
-std::string from_java(JNIEnv* env, jbyteArray bytes) {
-  std::string text(static_cast<size_t>(env->GetArrayLength(bytes)), '\0');
-  env->GetByteArrayRegion(bytes, 0, static_cast<jsize>(text.size()),
-                          reinterpret_cast<jbyte*>(text.data()));
-  return text;
-}
+constexpr size_t kBatch = 64;   // packets that go in together
+constexpr jint kFlowReferences = 4;
 
 void wipe(std::string& text) {
   volatile char* byte = text.data();
@@ -89,124 +27,12 @@ void wipe(std::string& text) {
 }
 
 void throw_result(JNIEnv* env, int result) {
-  jbyteArray text = to_java(env, tunproxy_error_text());
-  jobject thrown = env->NewObject(names.exception, names.new_exception, result, text);
-  if (thrown != nullptr) env->Throw(static_cast<jthrowable>(thrown));
+  throw_failure(env, result, tunproxy_error_text());
 }
 
 void check(JNIEnv* env, int result) {
   if (result != TUNPROXY_OK) throw_result(env, result);
 }
-
-// --- the callbacks; `user` is a Peer ---
-
-// An instance and the Bridge that hears of it.
-struct Peer {
-  jobject bridge = nullptr;
-  tunproxy_tunnel* tunnel = nullptr;
-};
-thread_local const Peer* calling = nullptr;
-
-// A call into Java. `env` is null if there is no more of it.
-class IntoJava {
- public:
-  explicit IntoJava(void* user)
-      : env(environment()), former_(calling), frame_(env ? new Frame(env) : nullptr) {
-    calling = static_cast<const Peer*>(user);
-  }
-  IntoJava(const IntoJava&) = delete;
-  IntoJava& operator=(const IntoJava&) = delete;
-  ~IntoJava() { calling = former_; }
-
-  jobject bridge() const { return calling->bridge; }
-  JNIEnv* const env;
-
- private:
-  const Peer* former_;
-  std::unique_ptr<Frame> frame_;
-};
-
-void on_state(void* user, tunproxy_state state, tunproxy_result reason, const char* text) {
-  const IntoJava java(user);
-  if (java.env == nullptr) return;
-  java.env->CallVoidMethod(java.bridge(), names.state, static_cast<jint>(state),
-                           static_cast<jint>(reason), to_java(java.env, text));
-}
-
-void on_log(void* user, tunproxy_log_level level, const char* line) {
-  const IntoJava java(user);
-  if (java.env == nullptr) return;
-  java.env->CallVoidMethod(java.bridge(), names.log, static_cast<jint>(level),
-                           to_java(java.env, line));
-}
-
-int on_protect(void* user, int fd) {
-  const IntoJava java(user);
-  if (java.env == nullptr) return 1;
-  return java.env->CallBooleanMethod(java.bridge(), names.protect, fd) == JNI_TRUE ? 0 : 1;
-}
-
-void on_verify_host_key(void* user, tunproxy_question question, const tunproxy_host_key* key) {
-  const IntoJava java(user);
-  if (java.env == nullptr) return;
-  JNIEnv* env = java.env;
-  env->CallVoidMethod(java.bridge(), names.verify_host_key, static_cast<jlong>(question),
-                      to_java(env, key->host), to_java(env, key->type),
-                      to_java(env, key->fingerprint));
-}
-
-void on_ask(void* user, tunproxy_question question, const char* prompt, int echo) {
-  const IntoJava java(user);
-  if (java.env == nullptr) return;
-  java.env->CallVoidMethod(java.bridge(), names.ask, static_cast<jlong>(question),
-                           to_java(java.env, prompt), static_cast<jboolean>(echo != 0));
-}
-
-int on_resolve(void* user, const char* name, tunproxy_addresses* addresses) {
-  const IntoJava java(user);
-  if (java.env == nullptr) return 1;
-  auto* found = static_cast<jbyteArray>(
-      java.env->CallObjectMethod(java.bridge(), names.resolve, to_java(java.env, name)));
-  if (found == nullptr) return 1;
-  const std::string text = from_java(java.env, found);
-  addresses->count = 0;
-  size_t at = 0;
-  while (at < text.size() && addresses->count < TUNPROXY_MAX_ADDRESSES) {
-    const size_t end = std::min(text.find(' ', at), text.size());
-    char(&room)[46] = addresses->text[addresses->count];
-    const size_t length = std::min(end - at, sizeof room - 1);
-    std::memcpy(room, text.data() + at, length);
-    room[length] = '\0';
-    ++addresses->count;
-    at = end + 1;
-  }
-  return 0;
-}
-
-int32_t on_flow_owner(void* user, const tunproxy_flow_key* key) {
-  const IntoJava java(user);
-  if (java.env == nullptr) return -1;
-  JNIEnv* env = java.env;
-  return env->CallIntMethod(java.bridge(), names.flow_owner, static_cast<jint>(key->protocol),
-                            to_java(env, key->local_address), static_cast<jint>(key->local_port),
-                            to_java(env, key->remote_address), static_cast<jint>(key->remote_port));
-}
-
-tunproxy_callbacks callbacks_of(Peer* peer) {
-  tunproxy_callbacks callbacks{};
-  callbacks.size = sizeof callbacks;
-  callbacks.user = peer;
-  callbacks.state = on_state;
-  callbacks.log = on_log;
-  callbacks.protect_socket = on_protect;
-  callbacks.verify_host_key = on_verify_host_key;
-  callbacks.ask = on_ask;
-  callbacks.resolve = on_resolve;
-  callbacks.flow_owner = on_flow_owner;
-  return callbacks;
-}
-
-// --- the native methods ---
 
 Peer* peer(jlong handle) {
   return reinterpret_cast<Peer*>(handle);  // NOLINT(performance-no-int-to-ptr): what Java keeps
@@ -231,14 +57,12 @@ void destroy(JNIEnv* env, jclass, jlong handle) {
   const std::unique_ptr<Peer> dying(peer(handle));
   tunproxy_destroy(dying->tunnel);
   env->DeleteGlobalRef(dying->bridge);
+  env->DeleteGlobalRef(dying->lengths);
 }
 
 void refuse_in_callback(JNIEnv* env, jclass, jlong handle) {
-  if (calling != peer(handle)) return;
-  jbyteArray text = to_java(env, "a tunnel cannot be closed from its own listener");
-  jobject thrown = env->NewObject(names.exception, names.new_exception,
-                                  static_cast<jint>(TUNPROXY_ERROR_CALLBACK), text);
-  if (thrown != nullptr) env->Throw(static_cast<jthrowable>(thrown));
+  if (!is_calling(peer(handle))) return;
+  throw_failure(env, TUNPROXY_ERROR_CALLBACK, "a tunnel cannot be closed from its own listener");
 }
 
 void set(JNIEnv* env, jclass, jlong handle, jbyteArray key, jbyteArray value) {
@@ -258,13 +82,53 @@ void set_secret(JNIEnv* env, jclass, jlong handle, jbyteArray key, jbyteArray va
   check(env, result);
 }
 
+uint16_t fitting(jint mtu) {
+  return mtu < 0 || mtu > 65535 ? 0 : static_cast<uint16_t>(mtu);
+}
+
 void start(JNIEnv* env, jclass, jlong handle, jint fd, jint mtu) {
-  const jint fits = mtu < 0 || mtu > 65535 ? 0 : mtu;
-  check(env, tunproxy_start_fd(tunnel(handle), fd, static_cast<uint16_t>(fits)));
+  check(env, tunproxy_start_fd(tunnel(handle), fd, fitting(mtu)));
+}
+
+// `room` and `lengths` are the Bridge's, and the same each time.
+void start_packets(JNIEnv* env, jclass, jlong handle, jint mtu, jobject room, jintArray lengths) {
+  Peer& self = *peer(handle);
+  if (self.room == nullptr) {
+    self.lengths = static_cast<jintArray>(env->NewGlobalRef(lengths));
+    if (self.lengths == nullptr) return throw_failure(env, TUNPROXY_ERROR_LIMIT, "out of memory");
+    self.most_packets = static_cast<size_t>(env->GetArrayLength(lengths));
+    self.room_size = static_cast<size_t>(env->GetDirectBufferCapacity(room));
+    self.room = static_cast<uint8_t*>(env->GetDirectBufferAddress(room));
+  }
+  check(env, tunproxy_start_packets(self.tunnel, fitting(mtu)));
 }
 
 void start_proxy(JNIEnv* env, jclass, jlong handle) {
   check(env, tunproxy_start_proxy(tunnel(handle)));
+}
+
+// Java has checked that the packets lie within the buffer. None at all asks whether it still runs.
+jint push(JNIEnv* env, jclass, jlong handle, jobject buffer, jint position, jintArray lengths,
+          jint first, jint count) {
+  const auto* at = static_cast<const uint8_t*>(env->GetDirectBufferAddress(buffer)) + position;
+  jint done = 0;
+  do {
+    std::array<jint, kBatch> sizes;
+    const jint some = std::min(count - done, static_cast<jint>(kBatch));
+    env->GetIntArrayRegion(lengths, first + done, some, sizes.data());
+    std::array<tunproxy_packet, kBatch> packets;
+    for (size_t i = 0; i < static_cast<size_t>(some); ++i) {
+      packets[i] = {at, static_cast<size_t>(sizes[i])};
+      at += sizes[i];
+    }
+    size_t taken = 0;
+    const int result =
+        tunproxy_push_packets(tunnel(handle), packets.data(), static_cast<size_t>(some), &taken);
+    check(env, result);
+    done += static_cast<jint>(taken);
+    if (taken < static_cast<size_t>(some)) break;
+  } while (done < count);
+  return done;
 }
 
 void network_changed(JNIEnv* env, jclass, jlong handle) {
@@ -302,11 +166,13 @@ void stats(JNIEnv* env, jclass, jlong handle, jlongArray to) {
 }
 
 jobject new_flow(JNIEnv* env, const tunproxy_flow& flow) {
-  return env->NewObject(names.flow, names.new_flow, static_cast<jlong>(flow.id),
+  jbyteArray source = to_java(env, flow.source);
+  jbyteArray target = source != nullptr ? to_java(env, flow.target) : nullptr;
+  if (target == nullptr) return nullptr;
+  return env->NewObject(names().flow, names().new_flow, static_cast<jlong>(flow.id),
                         static_cast<jint>(flow.protocol), static_cast<jint>(flow.owner),
                         static_cast<jlong>(flow.age_ms), static_cast<jlong>(flow.bytes_up),
-                        static_cast<jlong>(flow.bytes_down), to_java(env, flow.source),
-                        to_java(env, flow.target));
+                        static_cast<jlong>(flow.bytes_down), source, target);
 }
 
 jobjectArray flows(JNIEnv* env, jclass, jlong handle) {
@@ -322,11 +188,13 @@ jobjectArray flows(JNIEnv* env, jclass, jlong handle) {
     return nullptr;
   }
   found.resize(std::min(count, found.size()));
-  jobjectArray all = env->NewObjectArray(static_cast<jsize>(found.size()), names.flow, nullptr);
+  jobjectArray all = env->NewObjectArray(static_cast<jsize>(found.size()), names().flow, nullptr);
   for (size_t i = 0; all != nullptr && i < found.size(); ++i) {
-    const Frame frame(env);
+    if (env->PushLocalFrame(kFlowReferences) != 0) return nullptr;
     jobject flow = new_flow(env, found[i]);
     if (flow != nullptr) env->SetObjectArrayElement(all, static_cast<jsize>(i), flow);
+    env->PopLocalFrame(nullptr);
+    if (flow == nullptr) return nullptr;
   }
   return all;
 }
@@ -350,11 +218,6 @@ jstring version(JNIEnv* env, jclass) {
   return env->NewStringUTF(tunproxy_version());
 }
 
-template <typename Function>
-JNINativeMethod method(const char* name, const char* signature, Function* function) {
-  return {const_cast<char*>(name), const_cast<char*>(signature), reinterpret_cast<void*>(function)};
-}
-
 bool register_methods(JNIEnv* env) {
   const jclass owner = env->FindClass("org/tunproxy/TunProxy");
   if (owner == nullptr) return false;
@@ -366,6 +229,8 @@ bool register_methods(JNIEnv* env) {
       method("setSecret", "(J[B[B)V", set_secret),
       method("start", "(JII)V", start),
       method("startProxy", "(J)V", start_proxy),
+      method("startPackets", "(JILjava/nio/ByteBuffer;[I)V", start_packets),
+      method("push", "(JLjava/nio/ByteBuffer;I[III)I", push),
       method("networkChanged", "(J)V", network_changed),
       method("pause", "(J)V", pause),
       method("wake", "(J)V", wake),
@@ -381,34 +246,17 @@ bool register_methods(JNIEnv* env) {
   return env->RegisterNatives(owner, methods, sizeof methods / sizeof methods[0]) == 0;
 }
 
-jclass find_class(JNIEnv* env, const char* name) {
-  const jclass found = env->FindClass(name);
-  return found == nullptr ? nullptr : static_cast<jclass>(env->NewGlobalRef(found));
-}
-
-bool look_up_names(JNIEnv* env) {
-  names.exception = find_class(env, "org/tunproxy/TunProxyException");
-  names.flow = find_class(env, "org/tunproxy/TunProxyFlow");
-  const jclass bridge = env->FindClass("org/tunproxy/Bridge");
-  if (names.exception == nullptr || names.flow == nullptr || bridge == nullptr) return false;
-  names.new_exception = env->GetMethodID(names.exception, "<init>", "(I[B)V");
-  names.new_flow = env->GetMethodID(names.flow, "<init>", "(JIIJJJ[B[B)V");
-  names.state = env->GetMethodID(bridge, "state", "(II[B)V");
-  names.log = env->GetMethodID(bridge, "log", "(I[B)V");
-  names.protect = env->GetMethodID(bridge, "protect", "(I)Z");
-  names.verify_host_key = env->GetMethodID(bridge, "verifyHostKey", "(J[B[B[B)V");
-  names.ask = env->GetMethodID(bridge, "ask", "(J[BZ)V");
-  names.resolve = env->GetMethodID(bridge, "resolve", "([B)[B");
-  names.flow_owner = env->GetMethodID(bridge, "flowOwner", "(I[BI[BI)I");
-  return env->ExceptionCheck() == JNI_FALSE;
-}
-
 }  // namespace
+}  // namespace tunproxy::jni
 
 extern "C" JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM* vm, void*) {
-  machine = vm;
-  void* env = nullptr;
-  if (vm->GetEnv(&env, kVersion) != JNI_OK) return JNI_ERR;
-  auto* const jni = static_cast<JNIEnv*>(env);
-  return look_up_names(jni) && register_methods(jni) ? kVersion : JNI_ERR;
+  using namespace tunproxy::jni;  // NOLINT(google-build-using-namespace): this is its function
+  void* found = nullptr;
+  if (vm->GetEnv(&found, kVersion) != JNI_OK) return JNI_ERR;
+  auto* const env = static_cast<JNIEnv*>(found);
+  if (!look_up(vm, env) || !register_methods(env)) return JNI_ERR;
+#ifndef __ANDROID__
+  if (!register_linux_tun(env)) return JNI_ERR;
+#endif
+  return kVersion;
 }

@@ -12,6 +12,7 @@ import scenarios_cli
 import scenarios_config
 import scenarios_cuts
 import scenarios_flows
+import scenarios_java
 import scenarios_machine
 import scenarios_names
 import scenarios_resolved
@@ -30,7 +31,7 @@ import world
 
 MODULES = (scenarios_cli, scenarios_config, scenarios_flows, scenarios_rules, scenarios_socks, scenarios_trouble, scenarios_cuts, scenarios_machine, scenarios_udp, scenarios_udp_programs,
            scenarios_udpgw, scenarios_udp_line, scenarios_udp_names, scenarios_udp_quic, scenarios_resolved, scenarios_servers,
-           scenarios_ways)
+           scenarios_ways, scenarios_java)
 
 
 def all_scenarios():

@@ -1,5 +1,6 @@
 package org.tunproxy;
 
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 
 /**
@@ -7,8 +8,13 @@ import java.nio.charset.StandardCharsets;
  * method: it counts as a refusal and is reported to the log.
  */
 final class Bridge {
+  private static final int ROOM = 256 * 1024;
+  private static final int MOST_PACKETS = 64;
+
   private final TunProxy tunnel;
   private final TunProxyListener listener;
+  private ByteBuffer room; // where the library puts packets, in packet mode
+  private int[] lengths;
 
   Bridge(TunProxy tunnel, TunProxyListener listener) {
     this.tunnel = tunnel;
@@ -17,6 +23,20 @@ final class Bridge {
 
   private static String text(byte[] bytes) {
     return new String(bytes, StandardCharsets.UTF_8);
+  }
+
+  ByteBuffer room() {
+    if (room == null) {
+      room = ByteBuffer.allocateDirect(ROOM);
+    }
+    return room;
+  }
+
+  int[] lengths() {
+    if (lengths == null) {
+      lengths = new int[MOST_PACKETS];
+    }
+    return lengths;
   }
 
   private void report(String method, Throwable thrown) {
@@ -80,6 +100,21 @@ final class Bridge {
     } catch (Throwable thrown) {
       report("onResolve", thrown);
       return null;
+    }
+  }
+
+  /** So many are in the room. */
+  void packets(int count) {
+    int bytes = 0;
+    for (int i = 0; i < count; i++) {
+      bytes += lengths[i];
+    }
+    try {
+      ByteBuffer packets = room.duplicate();
+      packets.limit(bytes);
+      listener.onPackets(packets, lengths, count);
+    } catch (Throwable thrown) {
+      report("onPackets", thrown);
     }
   }
 

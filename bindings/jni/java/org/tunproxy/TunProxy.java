@@ -1,15 +1,17 @@
 package org.tunproxy;
 
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 
 /**
  * A tunnel: TCP and UDP of a TUN device, or of packets, through an SSH account or a SOCKS5 server. It
  * runs in a thread of its own from {@code start…} to {@link #stop}. All methods may be called from any
- * thread, but {@link #stop} and {@link #close} not from a listener's method.
+ * thread, but {@link #stop} and {@link #close} not from a listener's method. What still runs when the
+ * machine shuts down is stopped.
  */
 public final class TunProxy implements AutoCloseable {
   static {
-    System.loadLibrary("tunproxy_jni");
+    NativeLibrary.load();
   }
 
   /** How hard the system is pressed for memory; see {@link #memoryPressure}. */
@@ -22,12 +24,15 @@ public final class TunProxy implements AutoCloseable {
   private static final TunProxyState[] STATES = TunProxyState.values();
 
   private final Object lock = new Object();
+  private final Bridge bridge;
   private long handle; // 0: closed
   private int calls; // under way
 
   /** Makes a tunnel that is not configured yet. */
   public TunProxy(TunProxyListener listener) throws TunProxyException {
-    handle = create(new Bridge(this, listener == null ? new TunProxyListener() {} : listener));
+    bridge = new Bridge(this, listener == null ? new TunProxyListener() {} : listener);
+    handle = create(bridge);
+    Shutdown.add(this);
   }
 
   /** The version of the library. */
@@ -61,6 +66,53 @@ public final class TunProxy implements AutoCloseable {
    */
   public void start(int fd, int mtu) throws TunProxyException {
     with(tunnel -> start(tunnel, fd, mtu));
+  }
+
+  /**
+   * Runs with packets that the app moves itself, by {@link #push} and {@link
+   * TunProxyListener#onPackets}.
+   */
+  public void startPackets(int mtu) throws TunProxyException {
+    synchronized (bridge) {
+      with(tunnel -> startPackets(tunnel, mtu, bridge.room(), bridge.lengths()));
+    }
+  }
+
+  /**
+   * Hands packets of the device in. They stand in a direct buffer one after another, from its position
+   * on; {@code lengths[first]} is the first one's, in bytes. They are copied, and the position moves
+   * behind the last one that was taken.
+   *
+   * @return how many were taken; fewer than {@code count}: the queue is full, and the rest is to be
+   *     offered again after a moment, or dropped
+   */
+  public int push(ByteBuffer packets, int[] lengths, int first, int count)
+      throws TunProxyException {
+    if (!packets.isDirect()) {
+      throw new IllegalArgumentException("packets: a direct buffer (ByteBuffer.allocateDirect)");
+    }
+    if (length(lengths, first, count) > packets.remaining()) {
+      throw new IllegalArgumentException("the packets are longer than what the buffer holds");
+    }
+    int[] taken = new int[1];
+    with(
+        tunnel -> taken[0] = push(tunnel, packets, packets.position(), lengths, first, count));
+    packets.position(packets.position() + (int) length(lengths, first, taken[0]));
+    return taken[0];
+  }
+
+  private static long length(int[] lengths, int first, int count) {
+    if (first < 0 || count < 0 || count > lengths.length - first) {
+      throw new IndexOutOfBoundsException("lengths: " + first + " and " + count + " more");
+    }
+    long sum = 0;
+    for (int i = first; i < first + count; i++) {
+      if (lengths[i] < 0) {
+        throw new IllegalArgumentException("a packet of " + lengths[i] + " bytes");
+      }
+      sum += lengths[i];
+    }
+    return sum;
   }
 
   /** Runs the listener of the key {@code socks} alone. */
@@ -139,6 +191,7 @@ public final class TunProxy implements AutoCloseable {
       }
     }
     destroy(tunnel);
+    Shutdown.remove(this);
   }
 
   boolean answer(long question, String text) {
@@ -195,6 +248,13 @@ public final class TunProxy implements AutoCloseable {
       throws TunProxyException;
 
   private static native void start(long tunnel, int fd, int mtu) throws TunProxyException;
+
+  private static native void startPackets(long tunnel, int mtu, ByteBuffer room, int[] lengths)
+      throws TunProxyException;
+
+  private static native int push(
+      long tunnel, ByteBuffer packets, int position, int[] lengths, int first, int count)
+      throws TunProxyException;
 
   private static native void startProxy(long tunnel) throws TunProxyException;
 

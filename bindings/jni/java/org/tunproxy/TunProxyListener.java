@@ -1,5 +1,7 @@
 package org.tunproxy;
 
+import java.nio.ByteBuffer;
+
 /**
  * What an app hears and is asked. All methods have a default and may be called from threads of the
  * library, several at the same time. An exception counts as a refusal, and is reported to {@link
@@ -57,6 +59,13 @@ public interface TunProxyListener {
       return null;
     }
   }
+
+  /**
+   * Packets for the device, in packet mode: {@code count} of them stand one after another in {@code
+   * packets}, each of {@code lengths[i]} bytes. Both are valid until this returns, which must not take
+   * long. What the device has no room for is to be dropped.
+   */
+  default void onPackets(ByteBuffer packets, int[] lengths, int count) {}
 
   /**
    * The user id of the app that made a flow, for example by {@code
