@@ -9,7 +9,7 @@ import os
 import sys
 
 from scenarios_udp import serve_udp
-from world import CLIENT, FORMER, SERVER, TRAFFIC, UDP_TRAFFIC, check, scale, sh, until
+from world import CLIENT, FORMER, GOOD, SERVER, TRAFFIC, UDP_TRAFFIC, check, scale, sh, until
 
 TUN, MARK, TABLE = "jtun0", "0x77", 77
 BESIDE = "10.77.9.1"  # of the server, and reached beside the tunnel
@@ -60,16 +60,20 @@ def environment(command):
 def properties(world, rounds=0):
     sh(f"""
     cp {world.path("user_key")} {world.path("locked_key")}
+    sed 's/^[^ ]*/server.test/' {world.path("known_hosts")} > {world.path("known_hosts_by_name")}
     ssh-keygen -q -p -P '' -N 'correct horse' -f {world.path("locked_key")}""")
     return [("place." + key, value) for key, value in (
         ("known_hosts_to_fill", world.path("new_known_hosts")), ("known_hosts", world.path("known_hosts")),
-        ("locked_key", world.path("locked_key")), ("key", world.path("user_key")), ("traffic", TRAFFIC),
+        ("known_hosts_by_name", world.path("known_hosts_by_name")), ("locked_key", world.path("locked_key")), ("key", world.path("user_key")), ("traffic", TRAFFIC),
         ("udp_traffic", UDP_TRAFFIC), ("sshd", world.sshd.pid), ("rounds", rounds))]
 
 
 def java(world, case, rounds=0):
     """One case of tests/jni, in a machine of its own that has to exit by itself, without a complaint."""
-    command = command_line("org.tunproxy.test.Main", case, properties=properties(world, rounds))
+    return run_java(world, command_line("org.tunproxy.test.Main", case, properties=properties(world, rounds)))
+
+
+def run_java(world, command):
     with routed(world):
         code, output = world.run(environment(command), limit=300)
     check(code == 0, f"exit code {code}: {output[-8000:]}")
@@ -115,3 +119,32 @@ def test_java_leaves_a_tunnel(world):
     """The machine exits although nobody closed the tunnel, at the end of main() and by System.exit()."""
     check("passed" in java(world, "leave"), "the case ran")
     check("left behind" in java(world, "exit"), "the case ran")
+
+
+def test_java_android_service(world):
+    """The Android service over stubs of the platform's classes, with a real tunnel behind it."""
+    jars = ("tunproxy.jar", "tunproxy_android_stubs.jar", "tunproxy_android_tests.jar")
+    command = command_line("org.tunproxy.android.ServiceTest", properties=properties(world), classpath=jars)
+    check("passed" in run_java(world, command), "the cases ran")
+
+
+def test_java_example(world):
+    """bindings/examples/Vpn.java: a command line, which ends by a signal, or because it has to."""
+    jars = ("tunproxy.jar", "tunproxy_java_example.jar")
+    server = ["root@10.77.1.1", f"identity={world.path('user_key')}", "host-key-policy=strict"]
+    known = f"known-hosts={world.path('known_hosts')}"
+    with routed(world):
+        run = environment(command_line("Vpn", TUN, *server, known, classpath=jars))
+        vpn = world.spawn(CLIENT, "vpn", run)
+        until(lambda: "ONLINE" in world.text("vpn.err") or vpn.poll() is not None, "online: " + world.text("vpn.err"))
+        world.traffic("down", GOOD, 1 << 20)
+        check(world.run(["curl", "-sS", "--max-time", "60", "http://web.test/"])[0] == 0, "names resolve as well")
+        vpn.terminate()
+        check(vpn.wait(120) == 143, f"ended by the signal, as Java says it: {vpn.returncode}\n{world.text('vpn.err')}")
+        stranger = f"known-hosts={world.path('other_known_hosts')}"
+        code, output = world.run(environment(command_line("Vpn", TUN, *server, stranger, classpath=jars)))
+        check(code == 1 and "FAILED" in output and "key" in output, output)
+        code, output = world.run(environment(command_line("Vpn", TUN, *server, "no-such-key=1", classpath=jars)))
+        check(code == 1 and "no-such-key" in output, output)
+    said = world.text("vpn.out") + world.text("vpn.err") + output
+    check(not any(bad in said for bad in BAD), said)

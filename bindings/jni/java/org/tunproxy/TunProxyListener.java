@@ -78,7 +78,7 @@ public interface TunProxyListener {
 
   /** A question that can be answered once, now or later, from any thread. */
   interface Question {
-    /** False: nobody waits for the answer any more. */
+    /** Null refuses. False: nobody waits for the answer any more. */
     boolean answer(String text);
 
     boolean refuse();

@@ -1,4 +1,10 @@
 package android.app;
 
-/** A stub of the platform's class, to compile against. */
-public class Notification {}
+/** A stub of the platform's class. */
+public class Notification {
+  public final String text;
+
+  public Notification(String text) {
+    this.text = text;
+  }
+}

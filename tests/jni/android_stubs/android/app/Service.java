@@ -1,14 +1,17 @@
 package android.app;
 
+import android.content.ComponentCallbacks2;
 import android.content.Context;
 import android.content.Intent;
+import android.test.Device;
 
-/** A stub of the platform's class, to compile against. */
-public abstract class Service extends Context {
+/** A stub of the platform's class. */
+public abstract class Service extends Context implements ComponentCallbacks2 {
   public static final int START_STICKY = 1;
   public static final int START_NOT_STICKY = 2;
   public static final int STOP_FOREGROUND_REMOVE = 1;
-  public static final int TRIM_MEMORY_RUNNING_CRITICAL = 15;
+
+  public void onCreate() {}
 
   public int onStartCommand(Intent intent, int flags, int startId) {
     return START_STICKY;
@@ -16,13 +19,23 @@ public abstract class Service extends Context {
 
   public void onDestroy() {}
 
+  @Override
   public void onTrimMemory(int level) {}
 
-  public final void stopSelf() {}
+  public final void stopSelf() {
+    Device.now.stopped = true;
+  }
 
-  public final void startForeground(int id, Notification notification) {}
+  public final void startForeground(int id, Notification notification) {
+    Device.now.foreground = true;
+    Device.now.notifications.add(notification);
+  }
 
-  public final void startForeground(int id, Notification notification, int type) {}
+  public final void startForeground(int id, Notification notification, int type) {
+    startForeground(id, notification);
+  }
 
-  public final void stopForeground(int behaviour) {}
+  public final void stopForeground(int behaviour) {
+    Device.now.foreground = false;
+  }
 }

@@ -1,8 +1,14 @@
 package android.content;
 
-/** A stub of the platform's class, to compile against. */
+/** A stub of the platform's class. */
 public class Intent {
+  private final String action;
+
+  public Intent(String action) {
+    this.action = action;
+  }
+
   public String getAction() {
-    return null;
+    return action;
   }
 }

@@ -1,6 +1,6 @@
 package android.content;
 
-/** A stub of the platform's class, to compile against. */
+/** A stub of the platform's class. */
 public class IntentFilter {
   public IntentFilter(String action) {}
 }

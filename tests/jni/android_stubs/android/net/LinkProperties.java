@@ -1,4 +1,4 @@
 package android.net;
 
-/** A stub of the platform's class, to compile against. */
+/** A stub of the platform's class. */
 public final class LinkProperties {}

@@ -1,25 +1,23 @@
 package org.tunproxy.android;
 
 import android.app.Notification;
+import android.app.NotificationManager;
+import android.content.BroadcastReceiver;
+import android.content.Context;
 import android.content.Intent;
+import android.content.IntentFilter;
 import android.content.pm.PackageManager;
 import android.content.pm.ServiceInfo;
 import android.net.ConnectivityManager;
-import android.net.IpPrefix;
-import android.net.LinkProperties;
 import android.net.Network;
-import android.net.NetworkCapabilities;
-import android.net.NetworkRequest;
 import android.net.VpnService;
 import android.os.Build;
 import android.os.ParcelFileDescriptor;
 import android.os.PowerManager;
-import android.system.OsConstants;
-import java.net.InetAddress;
-import java.net.InetSocketAddress;
-import java.net.UnknownHostException;
-import java.util.concurrent.ExecutorService;
+import java.io.IOException;
 import java.util.concurrent.Executors;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.ScheduledExecutorService;
 import org.tunproxy.TunProxy;
 import org.tunproxy.TunProxyException;
 import org.tunproxy.TunProxyListener;
@@ -30,26 +28,34 @@ import org.tunproxy.TunProxyState;
  * #settings}) and shows a notification ({@link #notification}); it is started by {@code startForegroundService}
  * after {@code VpnService.prepare}, or by the system where the VPN is always on.
  *
- * <p>The interface stays up while the tunnel reconnects and when it has failed, so that nothing goes round it;
- * it is gone after {@link #ACTION_STOP}, {@link #onRevoke} or the end of the service. There is no loopback listener:
- * any app could use it.
+ * <p>The interface stays up while the tunnel reconnects and when it has failed, so that nothing goes round it.
+ * A failure that may pass (no network, no server) is tried again after growing pauses, and at once on another
+ * network; a refused host key or login waits for the user, who puts it right and starts the service again. The
+ * interface is gone after {@link #ACTION_STOP}, {@link #onRevoke} or the end of the service. There is no loopback
+ * listener unless the configuration asks for one: any app could use it.
  */
 public abstract class TunProxyVpnService extends VpnService {
-  /** The action of an intent that stops the tunnel. */
+  /**
+   * The action of an intent that stops the tunnel. Where the user keeps the VPN always on the system starts
+   * it again, and in lockdown there is no network meanwhile.
+   */
   public static final String ACTION_STOP = "org.tunproxy.android.STOP";
 
-  private static final String ADDRESS = "10.111.222.1";
-  private static final String ADDRESS6 = "fd74:756e:7072:6f78::1";
-  private static final String RESOLVER = "10.111.222.2";
-  private static final String RESOLVER6 = "fd74:756e:7072:6f78::2";
-  private static final int STOP_MILLIS = 5000;
+  private final ScheduledExecutorService worker = Executors.newSingleThreadScheduledExecutor();
+  private final MemoryWatch memory =
+      new MemoryWatch(worker, pressure -> tell(tunnel -> tunnel.memoryPressure(pressure)));
+  private UnderlyingNetwork network; // from onCreate() to onDestroy()
+  private volatile TunnelRun run; // changed by the worker only
+  private volatile TunProxyState state = TunProxyState.CONNECTING; // of it
 
-  // Starting and stopping wait for threads of the tunnel: never in the main thread.
-  private final ExecutorService worker = Executors.newSingleThreadExecutor();
-  private final NetworkWatch networkWatch = new NetworkWatch();
-  private volatile TunProxy tunnel;
-  private volatile Network underlying;
-  private boolean watching;
+  private final BroadcastReceiver idle =
+      new BroadcastReceiver() {
+        @Override
+        public void onReceive(Context context, Intent intent) {
+          boolean sleeps = getSystemService(PowerManager.class).isDeviceIdleMode();
+          tell(sleeps ? TunProxy::pause : TunProxy::wake);
+        }
+      };
 
   /** What to establish; called for each start, and by the system for an always-on VPN. */
   protected abstract TunnelSettings settings();
@@ -69,162 +75,115 @@ public abstract class TunProxyVpnService extends VpnService {
 
   /** The tunnel, for its counters and flows; null while there is none. */
   protected final TunProxy tunnel() {
-    return tunnel;
+    TunnelRun running = run;
+    return running == null ? null : running.tunnel();
+  }
+
+  /** The user keeps this VPN always on (known from Android 10 on). */
+  protected final boolean alwaysOn() {
+    return Build.VERSION.SDK_INT >= Build.VERSION_CODES.Q && isAlwaysOn();
+  }
+
+  /** The user allows no connection without this VPN (known from Android 10 on). */
+  protected final boolean lockdown() {
+    return Build.VERSION.SDK_INT >= Build.VERSION_CODES.Q && isLockdownEnabled();
+  }
+
+  @Override
+  public void onCreate() {
+    super.onCreate();
+    network = new UnderlyingNetwork(getSystemService(ConnectivityManager.class), this::onNetwork);
+    network.watch();
+    registerReceiver(idle, new IntentFilter(PowerManager.ACTION_DEVICE_IDLE_MODE_CHANGED));
   }
 
   @Override
   public int onStartCommand(Intent intent, int flags, int startId) {
-    showNotification(TunProxyState.CONNECTING);
+    showNotification();
     boolean stop = intent != null && ACTION_STOP.equals(intent.getAction());
-    worker.execute(stop ? this::stopTunnel : this::startTunnel);
+    inWorker(stop ? this::stopTunnel : this::startTunnel);
     return stop ? START_NOT_STICKY : START_STICKY;
   }
 
   @Override
   public void onRevoke() {
-    worker.execute(this::stopTunnel);
+    inWorker(this::stopTunnel);
   }
 
   @Override
   public void onDestroy() {
-    worker.execute(this::closeTunnel);
+    network.forget();
+    memory.forget();
+    unregisterReceiver(idle);
+    inWorker(this::endTunnel);
     worker.shutdown();
     super.onDestroy();
   }
 
   @Override
   public void onTrimMemory(int level) {
-    TunProxy running = tunnel;
-    if (running == null) {
-      return;
-    }
-    try {
-      running.memoryPressure(
-          level >= TRIM_MEMORY_RUNNING_CRITICAL
-              ? TunProxy.MemoryPressure.CRITICAL
-              : TunProxy.MemoryPressure.MODERATE);
-    } catch (TunProxyException notRunning) {
-      // There is nothing to make smaller.
-    }
+    memory.onTrim(level);
   }
 
   private void startTunnel() {
-    if (tunnel != null) {
+    TunnelRun running = run;
+    if (running != null) {
+      running.restartIfFailed();
       return;
     }
-    TunnelSettings settings = settings();
-    TunProxy starting = null;
+    TunProxyListener app = listener();
     try {
-      watchNetworks();
-      starting = new TunProxy(new Ears(listener()));
-      starting.configure(settings.config);
-      settings.config.wipe();
-      establish(settings, starting);
-      tunnel = starting;
+      TunnelSettings settings = settings();
+      warnInLockdown(settings, app);
+      TunnelRun starting = new TunnelRun(worker, this::establish, settings);
+      run = starting;
+      starting.begin(
+          new ServiceListener(
+              this, network, app, (changed, reason) -> onState(starting, changed, reason)));
     } catch (TunProxyException
         | PackageManager.NameNotFoundException
-        | IllegalStateException
-        | IllegalArgumentException failure) {
-      listener().onState(TunProxyState.FAILED, 13, String.valueOf(failure.getMessage()));
-      close(starting);
+        | IOException
+        | RuntimeException failure) {
+      int reason =
+          failure instanceof TunProxyException
+              ? ((TunProxyException) failure).result()
+              : TunProxyException.OTHER;
+      run = null;
+      app.onState(TunProxyState.FAILED, reason, String.valueOf(failure.getMessage()));
       stopTunnel();
     }
   }
 
-  private void establish(TunnelSettings settings, TunProxy starting)
-      throws TunProxyException, PackageManager.NameNotFoundException {
-    ParcelFileDescriptor device = builder(settings).establish();
-    if (device == null) {
-      throw new IllegalStateException("the VPN is not prepared: VpnService.prepare() first");
-    }
-    int fd = device.detachFd();
-    try {
-      starting.start(fd, settings.mtu);
-    } catch (TunProxyException failure) {
-      closeQuietly(fd);
-      throw failure;
+  private void warnInLockdown(TunnelSettings settings, TunProxyListener app) {
+    if (lockdown() && settings.leavesSomethingOut()) {
+      app.onLog(
+          TunProxyListener.LOG_WARN,
+          "the device allows no connection without the VPN: apps and blocks that are left out of it"
+              + " have no network");
     }
   }
 
-  private static void closeQuietly(int fd) {
-    try {
-      ParcelFileDescriptor.adoptFd(fd).close();
-    } catch (java.io.IOException ignored) {
-      // It is closed all the same.
-    }
-  }
-
-  // Addresses, routes and resolvers of both families: without any of them traffic would leak.
-  private Builder builder(TunnelSettings settings) throws PackageManager.NameNotFoundException {
-    Builder builder =
-        new Builder()
-            .setSession(settings.session)
-            .setMtu(settings.mtu)
-            .addAddress(ADDRESS, 30)
-            .addAddress(ADDRESS6, 126)
-            .addRoute("0.0.0.0", 0)
-            .addRoute("::", 0)
-            .addDnsServer(RESOLVER)
-            .addDnsServer(RESOLVER6);
-    if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.Q) {
-      builder.setMetered(settings.metered);
-    }
-    if (underlying != null) {
-      builder.setUnderlyingNetworks(new Network[] {underlying});
-    }
-    for (TunnelSettings.Block block : settings.excludedBlocks()) {
-      exclude(builder, block);
-    }
-    for (String app : settings.allowedApps) {
-      builder.addAllowedApplication(app);
-    }
-    for (String app : settings.disallowedApps) {
-      builder.addDisallowedApplication(app);
-    }
-    return builder;
-  }
-
-  private static void exclude(Builder builder, TunnelSettings.Block block) {
-    if (Build.VERSION.SDK_INT < Build.VERSION_CODES.TIRAMISU) {
-      throw new IllegalStateException("blocks can be left out of the tunnel from Android 13 on");
-    }
-    try {
-      builder.excludeRoute(new IpPrefix(InetAddress.getByName(block.address), block.length));
-    } catch (UnknownHostException impossible) {
-      throw new IllegalArgumentException(block.address + " is no address", impossible);
-    }
+  private ParcelFileDescriptor establish(TunnelSettings settings)
+      throws PackageManager.NameNotFoundException {
+    return TunnelInterface.describe(new Builder(), settings, network.current()).establish();
   }
 
   private void stopTunnel() {
-    closeTunnel();
+    endTunnel();
+    state = TunProxyState.CONNECTING; // of the next one
     stopForeground(STOP_FOREGROUND_REMOVE);
     stopSelf();
   }
 
-  private void closeTunnel() {
-    TunProxy ending = tunnel;
-    tunnel = null;
-    close(ending);
-    if (watching) {
-      watching = false;
-      connectivity().unregisterNetworkCallback(networkWatch);
-      unregisterReceiver(networkWatch.idle);
+  private void endTunnel() {
+    TunnelRun ending = run;
+    run = null;
+    if (ending != null) {
+      ending.end();
     }
   }
 
-  private static void close(TunProxy ending) {
-    if (ending == null) {
-      return;
-    }
-    try {
-      ending.stop(STOP_MILLIS);
-      ending.close();
-    } catch (TunProxyException impossible) {
-      throw new IllegalStateException(impossible);
-    }
-  }
-
-  private void showNotification(TunProxyState state) {
+  private void showNotification() {
     Notification shown = notification(state);
     if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.UPSIDE_DOWN_CAKE) {
       startForeground(
@@ -234,150 +193,43 @@ public abstract class TunProxyVpnService extends VpnService {
     }
   }
 
-  private ConnectivityManager connectivity() {
-    return getSystemService(ConnectivityManager.class);
-  }
-
-  private void watchNetworks() {
-    if (watching) {
-      return;
-    }
-    watching = true;
-    NetworkRequest below =
-        new NetworkRequest.Builder()
-            .addCapability(NetworkCapabilities.NET_CAPABILITY_INTERNET)
-            .addCapability(NetworkCapabilities.NET_CAPABILITY_NOT_VPN)
-            .build();
-    connectivity().registerNetworkCallback(below, networkWatch);
-    registerReceiver(
-        networkWatch.idle,
-        new android.content.IntentFilter(PowerManager.ACTION_DEVICE_IDLE_MODE_CHANGED));
-  }
-
-  private interface Order {
-    void to(TunProxy tunnel) throws TunProxyException;
-  }
-
-  private void tell(Order order) {
-    TunProxy running = tunnel;
-    if (running == null) {
-      return;
-    }
-    try {
-      order.to(running);
-    } catch (TunProxyException notRunning) {
-      // It is about to start, or has stopped.
-    }
-  }
-
-  /** The networks below the tunnel, and the device's sleep. */
-  private final class NetworkWatch extends ConnectivityManager.NetworkCallback {
-    final android.content.BroadcastReceiver idle =
-        new android.content.BroadcastReceiver() {
-          @Override
-          public void onReceive(android.content.Context context, Intent intent) {
-            PowerManager power = getSystemService(PowerManager.class);
-            tell(power.isDeviceIdleMode() ? TunProxy::pause : TunProxy::wake);
+  // From the tunnel's thread.
+  private void onState(TunnelRun from, TunProxyState changed, int reason) {
+    from.onState(changed, reason);
+    inWorker(
+        () -> {
+          if (run == from) { // else the notification is gone, and stays so
+            state = changed;
+            getSystemService(NotificationManager.class)
+                .notify(notificationId(), notification(changed));
           }
-        };
+        });
+  }
 
-    @Override
-    public void onAvailable(Network network) {
-      use(network);
-    }
+  private void onNetwork(Network below) {
+    // None at all: without this the system would take its default for what is below.
+    setUnderlyingNetworks(below == null ? new Network[0] : new Network[] {below});
+    inWorker(
+        () -> {
+          TunnelRun running = run;
+          if (running != null && below != null) {
+            running.networkChanged();
+          }
+        });
+  }
 
-    @Override
-    public void onLinkPropertiesChanged(Network network, LinkProperties properties) {
-      if (network.equals(underlying)) {
-        tell(TunProxy::networkChanged);
-      }
-    }
-
-    @Override
-    public void onLost(Network network) {
-      if (network.equals(underlying)) {
-        use(null);
-      }
-    }
-
-    private void use(Network network) {
-      underlying = network;
-      setUnderlyingNetworks(network == null ? null : new Network[] {network});
-      tell(TunProxy::networkChanged);
+  private void tell(TunnelRun.Order order) {
+    TunnelRun running = run;
+    if (running != null) {
+      running.tell(order);
     }
   }
 
-  /** The app's listener, with the service's answers to what only it can do. */
-  private final class Ears implements TunProxyListener {
-    private final TunProxyListener app;
-
-    Ears(TunProxyListener app) {
-      this.app = app;
-    }
-
-    @Override
-    public void onState(TunProxyState state, int reason, String text) {
-      if (state != TunProxyState.STOPPED) {
-        showNotification(state);
-      }
-      app.onState(state, reason, text);
-    }
-
-    @Override
-    public void onLog(int level, String line) {
-      app.onLog(level, line);
-    }
-
-    @Override
-    public boolean onProtect(int fd) {
-      return protect(fd);
-    }
-
-    @Override
-    public void onVerifyHostKey(
-        Question question, String host, String type, String fingerprint) {
-      app.onVerifyHostKey(question, host, type, fingerprint);
-    }
-
-    @Override
-    public void onAsk(Question question, String prompt, boolean echo) {
-      app.onAsk(question, prompt, echo);
-    }
-
-    // The network below answers: in lockdown the tunnel's own look-up would wait for the tunnel.
-    @Override
-    public String[] onResolve(String name) {
-      Network network = underlying;
-      if (network == null) {
-        return null;
-      }
-      try {
-        InetAddress[] found = network.getAllByName(name);
-        String[] texts = new String[found.length];
-        for (int i = 0; i < found.length; i++) {
-          texts[i] = found[i].getHostAddress();
-        }
-        return texts;
-      } catch (UnknownHostException unknown) {
-        return null;
-      }
-    }
-
-    @Override
-    public int onFlowOwner(
-        int protocol, String localAddress, int localPort, String remoteAddress, int remotePort) {
-      if (Build.VERSION.SDK_INT < Build.VERSION_CODES.Q || remoteAddress.isEmpty()) {
-        return -1;
-      }
-      try {
-        return connectivity()
-            .getConnectionOwnerUid(
-                protocol == 6 ? OsConstants.IPPROTO_TCP : OsConstants.IPPROTO_UDP,
-                new InetSocketAddress(InetAddress.getByName(localAddress), localPort),
-                new InetSocketAddress(InetAddress.getByName(remoteAddress), remotePort));
-      } catch (UnknownHostException impossible) {
-        return -1;
-      }
+  private void inWorker(Runnable task) {
+    try {
+      worker.execute(task);
+    } catch (RejectedExecutionException ended) {
+      // After onDestroy() nothing is to be done any more.
     }
   }
 }

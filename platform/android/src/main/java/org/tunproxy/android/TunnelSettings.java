@@ -1,7 +1,8 @@
 package org.tunproxy.android;
 
+import java.net.InetAddress;
+import java.net.UnknownHostException;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
@@ -14,16 +15,29 @@ import org.tunproxy.TunProxyConfig;
 public final class TunnelSettings {
   /** An address block: {@code 10.0.0.0/8}. */
   static final class Block {
-    final String address;
+    final InetAddress address;
     final int length;
 
     Block(String text) {
       int slash = text.indexOf('/');
-      if (slash <= 0) {
-        throw new IllegalArgumentException(text + ": an address block is ADDRESS/LENGTH");
+      String head = slash < 0 ? "" : text.substring(0, slash);
+      if (!head.matches("[0-9.]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*")) { // a name would be looked up
+        throw wrong(text);
       }
-      address = text.substring(0, slash);
-      length = Integer.parseInt(text.substring(slash + 1));
+      try {
+        address = InetAddress.getByName(head);
+        length = Integer.parseInt(text.substring(slash + 1));
+      } catch (UnknownHostException | NumberFormatException bad) {
+        throw wrong(text);
+      }
+      if (length < 1 || length > address.getAddress().length * 8) {
+        throw wrong(text);
+      }
+    }
+
+    private static IllegalArgumentException wrong(String text) {
+      return new IllegalArgumentException(
+          "'" + text + "' is no address block: ADDRESS/LENGTH, such as 10.0.0.0/8 or fd00::/8");
     }
   }
 
@@ -40,7 +54,8 @@ public final class TunnelSettings {
 
   /**
    * @param session the tunnel's name for people
-   * @param config wiped when the tunnel has read it
+   * @param config wiped when the tunnel has read it. A listener ({@code socks}) in it is open to every
+   *     app of the device: give it users, or better leave it out.
    */
   public TunnelSettings(String session, TunProxyConfig config) {
     this.session = session;
@@ -89,7 +104,8 @@ public final class TunnelSettings {
     return this;
   }
 
-  List<Block> excludedBlocks() {
-    return Collections.unmodifiableList(excluded);
+  /** Something of the device is to go round the tunnel, which lockdown forbids. */
+  boolean leavesSomethingOut() {
+    return !excluded.isEmpty() || !allowedApps.isEmpty() || !disallowedApps.isEmpty();
   }
 }
