@@ -44,7 +44,7 @@ Result<void> Config::check() const {
 
 std::vector<Cidr> Config::tunnelled() const {
   std::vector<Cidr> blocks = routes;
-  if (dns.fake && !routes.empty()) {
+  if (fake_names() && !routes.empty()) {
     const std::vector<Cidr>& fake = dns::FakeTable::blocks();
     blocks.insert(blocks.end(), fake.begin(), fake.end());
   }

@@ -197,6 +197,9 @@ struct Config {
       log_level;         ///< default: info; warn with a command, whose terminal it is
   std::string log_file;  ///< empty: standard error
 
+  /// Private addresses stand for names: as asked for, or because a SOCKS5 server resolves nothing
+  /// but what it connects to.
+  bool fake_names() const { return dns.fake || (tun && socks5.server && !dns.resolver); }
   /// `routes`, and where some are given also the blocks of the fake addresses, if there are any.
   std::vector<Cidr> tunnelled() const;
 

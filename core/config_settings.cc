@@ -200,9 +200,10 @@ std::vector<Setting> datagram_settings() {
       one({"udp-idle", "SECONDS", "Seconds after which an unused one is given up"},
           TUNPROXY_FIELD(udp_idle), number_form(1, 86400)),
       one({"dns", "WHO",
-           "Who resolves names: server (its own resolver; with --socks5 the one that each program "
-           "asks), ADDR[:PORT] (that one, through the tunnel) or fake (private addresses stand for "
-           "names, which the far end resolves on connecting)"},
+           "Who resolves names: server (its own resolver; a SOCKS5 server as with fake), "
+           "ADDR[:PORT] "
+           "(that one, through the tunnel) or fake (private addresses stand for names, which the "
+           "far end resolves on connecting)"},
           TUNPROXY_FIELD(dns), names_form()),
   };
 }

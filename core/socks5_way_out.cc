@@ -10,6 +10,17 @@
 #include "core/tls/handshake.h"
 
 namespace tunproxy {
+namespace {
+
+// Whether an address means another host, or none, where the SOCKS5 server is.
+bool only_here(const IpAddress& address) {
+  static const Cidr kLinkLocal4 = *Cidr::parse("169.254.0.0/16");
+  static const Cidr kLinkLocal6 = *Cidr::parse("fe80::/10");
+  return address.is_loopback() || address.is_any() || kLinkLocal4.contains(address) ||
+         kLinkLocal6.contains(address);
+}
+
+}  // namespace
 
 Socks5WayOut::Socks5WayOut(io::Loop& loop, const Config& config, const Platform& platform)
     : loop_(loop), config_(config), platform_(platform) {}
@@ -60,7 +71,9 @@ Result<socks5::ClientOptions> Socks5WayOut::client_options() const {
 }
 
 void Socks5WayOut::started() {
-  forwarder_ = std::make_unique<dns::Forwarder>(loop_, *client_, resolvers());
+  if (const auto resolvers = this->resolvers(); !resolvers.empty()) {
+    forwarder_ = std::make_unique<dns::Forwarder>(loop_, *client_, resolvers);
+  }
   if (config_.udp != UdpCarrier::none) {
     datagrams_ = std::make_unique<udp::WatchedProxy>(loop_, *client_);
     datagrams_->on_state([this](udp::WatchedProxy::State state) {
@@ -71,20 +84,22 @@ void Socks5WayOut::started() {
   set_state(TunnelState::online, nullptr);
 }
 
-// Without --dns the resolver that a program asks is the one that is asked through the proxy.
+// Those of the machine that the server may reach as well.
 std::vector<Endpoint> Socks5WayOut::resolvers() const {
   if (config_.dns.resolver) return {*config_.dns.resolver};
-  return {};
+  std::vector<Endpoint> resolvers = platform_.resolvers;
+  std::erase_if(resolvers, [](const Endpoint& each) { return only_here(each.address); });
+  return resolvers;
 }
 
-net::NameService& Socks5WayOut::names() {
-  if (!datagrams_) return *forwarder_;
-  if (!names_by_udp_) {
+net::NameService* Socks5WayOut::names() {
+  if (!datagrams_) return forwarder_.get();
+  if (!names_by_udp_ && forwarder_) {
     names_by_udp_ = std::make_unique<dns::DatagramForwarder>(
-        loop_, *datagrams_, *forwarder_, config_.dns.resolver,
+        loop_, *datagrams_, *forwarder_, resolvers(),
         [this] { return datagrams_->state() == udp::WatchedProxy::State::carried; });
   }
-  return *names_by_udp_;
+  return names_by_udp_.get();
 }
 
 void Socks5WayOut::set_state(TunnelState state, const Error* error) {

@@ -29,8 +29,7 @@ class Socks5WayOut final : public WayOut {
   net::Proxy& streams() override { return *client_; }
   net::Proxy& streams_of(const std::string&) override { return *client_; }
   net::DatagramProxy* datagrams() override { return datagrams_.get(); }
-  net::NameService& names() override;
-  void on_resolvers(OnResolvers told) override { told(resolvers()); }
+  net::NameService* names() override;
 
   void network_changed() override {}
   void pause() override {}

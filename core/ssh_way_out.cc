@@ -167,13 +167,7 @@ void SshWayOut::learn_resolver() {
 
 void SshWayOut::resolvers_known(std::vector<Endpoint> resolvers) {
   resolvers_ = resolvers;
-  if (tell_resolvers_) tell_resolvers_(resolvers);
   forwarder_->set_resolvers(std::move(resolvers));
-}
-
-void SshWayOut::on_resolvers(OnResolvers told) {
-  tell_resolvers_ = std::move(told);
-  if (resolvers_) tell_resolvers_(*resolvers_);
 }
 
 // It logs in with what the user answered for the first connection, and never asks.
@@ -232,15 +226,15 @@ net::DatagramProxy* SshWayOut::datagrams() {
 }
 
 // The relay asks the server's own resolver; another one is asked by datagrams.
-net::NameService& SshWayOut::names() {
-  if (!lane_) return *forwarder_;
-  if (!config_.dns.resolver) return *server_names_;
+net::NameService* SshWayOut::names() {
+  if (!lane_) return forwarder_.get();
+  if (!config_.dns.resolver) return server_names_.get();
   if (!names_by_udp_) {
-    names_by_udp_ = std::make_unique<dns::DatagramForwarder>(loop_, lane_->carrier(), *forwarder_,
-                                                             config_.dns.resolver,
-                                                             [this] { return lane_->carries(); });
+    names_by_udp_ = std::make_unique<dns::DatagramForwarder>(
+        loop_, lane_->carrier(), *forwarder_, std::vector<Endpoint>{*config_.dns.resolver},
+        [this] { return lane_->carries(); });
   }
-  return *names_by_udp_;
+  return names_by_udp_.get();
 }
 
 void SshWayOut::network_changed() {

@@ -37,8 +37,7 @@ class SshWayOut final : public WayOut {
   net::Proxy& streams() override;
   net::Proxy& streams_of(const std::string& group) override;
   net::DatagramProxy* datagrams() override;
-  net::NameService& names() override;
-  void on_resolvers(OnResolvers told) override;
+  net::NameService* names() override;
 
   void network_changed() override;
   void pause() override;
@@ -70,7 +69,6 @@ class SshWayOut final : public WayOut {
   OnState changed_;
   TunnelState state_ = TunnelState::idle;
   std::vector<Cidr> denied_;
-  OnResolvers tell_resolvers_;
   std::optional<std::vector<Endpoint>> resolvers_;
   // What the user answered for each host of the path.
   std::vector<std::shared_ptr<ssh::Credentials>> credentials_;

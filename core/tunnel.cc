@@ -76,23 +76,23 @@ void Tunnel::start(net::Done<void> done) {
 }
 
 void Tunnel::connected() {
+  started_ = true;
   set_memory(1);
-  if (config_.dns.fake) fake_table_ = std::make_unique<dns::FakeTable>(std::random_device{}());
-  net::NameService* resolver = &out_->names();
-  // Through a SOCKS5 server names are asked of whom the program asks: here, of nobody.
-  const bool askable = config_.ssh.server || config_.dns.resolver;
-  oversight_->keeper().lookup().use(askable ? resolver : nullptr);
-  if (fake_table_) {
-    fake_names_ = std::make_unique<dns::FakeNames>(loop_, *fake_table_, *resolver);
+  net::NameService* resolver = out_->names();
+  oversight_->keeper().lookup().use(resolver);
+  if (config_.fake_names()) {
+    fake_table_ = std::make_unique<dns::FakeTable>(std::random_device{}());
+    fake_names_ = std::make_unique<dns::FakeNames>(loop_, *fake_table_, resolver);
     resolver = fake_names_.get();
   }
+  if (resolver == nullptr) return;  // and no program to ask it
   names_ = std::make_unique<gate::ObservingNames>(*resolver, oversight_->keeper().memory());
 }
 
 void Tunnel::way_out_state(TunnelState state, const Error* error) {
   if (changed_) changed_(state, error);
-  const bool was_started = names_ != nullptr;  // before that, start() reports it
-  if (state == TunnelState::failed && was_started && failed_) failed_(*error);
+  // Before that, start() reports it.
+  if (state == TunnelState::failed && started_ && failed_) failed_(*error);
 }
 
 Result<void> Tunnel::serve_socks(const Endpoint& at) {
@@ -107,9 +107,7 @@ Result<void> Tunnel::serve_packets(tun2socks::PacketDevice& device) {
   packets_way_ =
       std::make_unique<GatedWay>(oversight_->keeper(), gate::Who{account::Source::tun, ""},
                                  out_->streams(), out_->datagrams(), fake_table_.get());
-  redirect_ = std::make_unique<dns::Redirect>(loop_, packets_way_->streams(), std::nullopt,
-                                              &out_->streams());  // whatever rules say of it
-  out_->on_resolvers([this](const auto& resolvers) { redirect_->set_resolvers(resolvers); });
+  redirect_ = std::make_unique<dns::Redirect>(loop_, packets_way_->streams(), *names_);
   tun2socks::EngineOptions options;
   options.udp_associations = config_.udp_associations;
   options.udp_idle = std::chrono::seconds(config_.udp_idle);

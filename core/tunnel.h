@@ -77,11 +77,12 @@ class Tunnel final : private control::StatusSource, private tun2socks::FlowWatch
   std::function<void(const Error&)> failed_;
   WayOut::OnState changed_;
   const Instant made_;
+  bool started_ = false;
   std::unique_ptr<Oversight> oversight_;
   std::unique_ptr<WayOut> out_;
   std::unique_ptr<dns::FakeTable> fake_table_;  // --dns fake
   std::unique_ptr<dns::FakeNames> fake_names_;
-  std::unique_ptr<gate::ObservingNames> names_;
+  std::unique_ptr<gate::ObservingNames> names_;  // nullptr: there is nobody to ask
   std::unique_ptr<GatedWay> packets_way_;
   std::unique_ptr<dns::Redirect> redirect_;
   std::unique_ptr<Listener> listener_;

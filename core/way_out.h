@@ -28,6 +28,8 @@ struct Platform {
   /// The user id of the program that made a flow of the packet device; -1: unknown. May be empty.
   std::function<int32_t(bool udp, const Endpoint& program, const Endpoint& target)> flow_owner;
   bool control_socket = true;  ///< one for `tunproxy status`, where the configuration names none
+  /// The machine's own, for what a SOCKS5 server cannot resolve by connecting. May be empty.
+  std::vector<Endpoint> resolvers;
 };
 
 /// idle → connecting → authenticating → online ⇄ reconnecting; each but idle → failed (for good).
@@ -49,7 +51,6 @@ enum class MemoryPressure : uint8_t { none, moderate, critical };
 class WayOut {
  public:
   using OnState = std::function<void(TunnelState state, const Error* error)>;
-  using OnResolvers = std::function<void(const std::vector<Endpoint>& resolvers)>;
 
   WayOut() = default;
   WayOut(const WayOut&) = delete;
@@ -69,9 +70,8 @@ class WayOut {
   virtual net::Proxy& streams_of(const std::string& group) = 0;
   /// nullptr: datagrams are not carried.
   virtual net::DatagramProxy* datagrams() = 0;
-  virtual net::NameService& names() = 0;
-  /// Who resolves names: told when it is known, at once if it is. None: whoever the programs ask.
-  virtual void on_resolvers(OnResolvers told) = 0;
+  /// nullptr: there is no resolver to ask.
+  virtual net::NameService* names() = 0;
 
   virtual void network_changed() = 0;
   /// Sends no probes and gives nothing up until wake().

@@ -16,12 +16,16 @@ inline constexpr uint16_t kTypePtr = 12;
 inline constexpr uint16_t kTypeAaaa = 28;
 inline constexpr uint16_t kTypeSvcb = 64;
 inline constexpr uint16_t kTypeHttps = 65;
+inline constexpr uint16_t kTypeIxfr = 251;
+inline constexpr uint16_t kTypeAxfr = 252;
 inline constexpr uint16_t kTypeAny = 255;
 inline constexpr uint16_t kClassIn = 1;
 
 inline constexpr uint8_t kNoError = 0;
 inline constexpr uint8_t kFormatError = 1;
+inline constexpr uint8_t kServerFailure = 2;
 inline constexpr uint8_t kNoSuchName = 3;
+inline constexpr uint8_t kNotImplemented = 4;
 
 // Each takes the query and its parse_question(); the answer repeats id, question, opcode, RD and
 // CD, says RA, and has an OPT record if the query had one (RFC 6891 §6.1.1).

@@ -53,13 +53,16 @@ ByteVector answer_with(Bytes query, const Question& question, const IpAddress& v
 
 std::unique_ptr<net::Attempt> FakeNames::exchange(const Endpoint& server, Bytes query,
                                                   net::Done<ByteVector> done) {
+  const auto reply = [&](Result<ByteVector> outcome) {
+    return std::make_unique<io::Later<ByteVector>>(loop_, std::move(done), std::move(outcome));
+  };
   const Result<Question> question = parse_question(query);
   if (!question || parse_header(query)->is_response()) {
-    return resolver_.exchange(server, query, std::move(done));  // which says what is wrong with it
+    return reply(Error{ErrorCode::protocol, "not a DNS query"});
   }
-  std::optional<ByteVector> made = answer(query, *question);
-  if (!made) return resolver_.exchange(server, query, std::move(done));
-  return std::make_unique<io::Later<ByteVector>>(loop_, std::move(done), std::move(*made));
+  if (std::optional<ByteVector> made = answer(query, *question)) return reply(std::move(*made));
+  if (resolver_ == nullptr) return reply(empty_answer(query, *question, kServerFailure));
+  return resolver_->exchange(server, query, std::move(done));
 }
 
 std::optional<ByteVector> FakeNames::answer(Bytes query, const Question& question) {

@@ -15,15 +15,15 @@ namespace tunproxy::dns {
 /// What it answers: A and AAAA (an address of the table), HTTPS and SVCB (nothing: their hints
 /// would go round the table), PTR of the table's addresses, and the names of RFC 6761 that never
 /// leave a machine. All else is asked of a resolver: other types, names of one label, .local and
-/// .arpa, about which only the truth helps.
+/// .arpa, about which only the truth helps. Without one it fails at once.
 class FakeNames final : public net::NameService {
  public:
   /// Seconds. A new question costs no round trip, so a longer one would gain nothing, and it bounds
   /// how long a program may hold an address that has left the table.
   static constexpr uint32_t kTtl = 5;
 
-  /// REQUIRES: all three outlive it.
-  FakeNames(io::Loop& loop, FakeTable& table, net::NameService& resolver)
+  /// `resolver`: nullptr: there is none. REQUIRES: all three outlive it.
+  FakeNames(io::Loop& loop, FakeTable& table, net::NameService* resolver)
       : loop_(loop), table_(table), resolver_(resolver) {}
 
   std::unique_ptr<net::Attempt> exchange(const Endpoint& server, Bytes query,
@@ -36,7 +36,7 @@ class FakeNames final : public net::NameService {
 
   io::Loop& loop_;
   FakeTable& table_;
-  net::NameService& resolver_;
+  net::NameService* const resolver_;
 };
 
 }  // namespace tunproxy::dns

@@ -27,13 +27,12 @@ Forwarder::Forwarder(io::Loop& loop, net::Proxy& proxy,
       timer_(loop, [this] { on_timer(); }),
       settle_(loop, [this] { settle(); }) {}
 
-std::unique_ptr<net::Attempt> Forwarder::exchange(const Endpoint& server, Bytes query,
+std::unique_ptr<net::Attempt> Forwarder::exchange(const Endpoint&, Bytes query,
                                                   net::Done<ByteVector> done) {
   const bool full = queries_.size() >= kMaxPending;
   const uint64_t key = ++last_key_;
   Query& entry = queries_[key];
   entry.done = std::move(done);
-  entry.asked = server;
   Result<Question> question = parse_question(query);
   if (full) {
     entry.failure = Error{ErrorCode::limit, "too many DNS queries are pending"};
@@ -65,7 +64,7 @@ void Forwarder::set_resolvers(std::vector<Endpoint> resolvers) {
 
 void Forwarder::send(uint64_t key, Query& query) {
   if (!resolvers_) return set_deadline(query, kResolverWait);
-  query.resolver = choose_resolver(query);
+  query.resolver = (*resolvers_)[preferred_];
   Connection* connection = connection_for(query.resolver);
   if (connection == nullptr) {
     query.failure = Error{ErrorCode::limit, "too many resolvers are being asked"};
@@ -75,11 +74,6 @@ void Forwarder::send(uint64_t key, Query& query) {
   query.sent = loop_.now();
   set_deadline(query, kTryTimeout);
   connection->send(key, query.message, query.question);
-}
-
-Endpoint Forwarder::choose_resolver(const Query& query) const {
-  if (resolvers_->empty()) return query.asked;
-  return (*resolvers_)[preferred_];
 }
 
 Connection* Forwarder::connection_for(const Endpoint& resolver) {
@@ -187,7 +181,7 @@ void Forwarder::on_silence(uint64_t key) {
 
 // The next one of the list is asked from now on, unless another query has seen to that.
 void Forwarder::pass_over(const Endpoint& resolver) {
-  if (resolvers_->empty() || (*resolvers_)[preferred_] != resolver) return;
+  if ((*resolvers_)[preferred_] != resolver) return;
   preferred_ = (preferred_ + 1) % resolvers_->size();
 }
 

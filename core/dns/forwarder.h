@@ -31,9 +31,8 @@ class Forwarder final : public net::NameService {
   static constexpr Duration kTryTimeout = 3s;
   static constexpr Duration kResolverWait = 8s;  ///< for set_resolvers()
 
-  /// `resolvers`: empty: the server that the client asked is asked; nullopt: not known yet, so
-  /// queries wait for set_resolvers(). REQUIRES: `loop` and `proxy` outlive it; it outlives its
-  /// attempts.
+  /// `resolvers`: not empty; nullopt: not known yet, so queries wait for set_resolvers(). REQUIRES:
+  /// `loop` and `proxy` outlive it; it outlives its attempts.
   Forwarder(io::Loop& loop, net::Proxy& proxy, std::optional<std::vector<Endpoint>> resolvers);
 
   /// As in the constructor; queries under way stay where they are. From the loop's thread.
@@ -53,7 +52,6 @@ class Forwarder final : public net::NameService {
     net::Done<ByteVector> done;
     ByteVector message;
     Question question;
-    Endpoint asked;
     uint16_t id = 0;  // the client's
     unsigned tries = 0;
     bool resent = false;               // after its connection closed
@@ -66,7 +64,6 @@ class Forwarder final : public net::NameService {
   using Queries = std::unordered_map<uint64_t, Query>;
 
   void send(uint64_t key, Query& query);
-  Endpoint choose_resolver(const Query& query) const;
   Connection* connection_for(const Endpoint& resolver);
   bool make_room();
   void on_answer(uint64_t key, ByteVector answer);

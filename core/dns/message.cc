@@ -7,8 +7,6 @@ namespace {
 
 constexpr size_t kMaxName = 255;  // RFC 1035 §2.3.4, length bytes and the root included
 constexpr uint8_t kPointer = 0xc0;
-constexpr uint16_t kKeptInFailure = 0x7900;     // opcode and RD of the query
-constexpr uint16_t kFailureFlags = 0x8080 | 2;  // QR, RA, SERVFAIL
 
 Error malformed(const char* what) {
   return {ErrorCode::protocol, what};
@@ -75,17 +73,6 @@ Result<Question> parse_question(Bytes message) {
 void set_id(MutableBytes message, uint16_t id) {
   assert(message.size() >= kHeaderSize);
   store_be16(message.data(), id);
-}
-
-ByteVector server_failure(Bytes query) {
-  const Result<Question> question = parse_question(query);
-  if (!question) return {};
-  ByteVector answer(query.begin(), query.begin() + static_cast<ptrdiff_t>(question->end));
-  const auto flags = static_cast<uint16_t>((load_be16(&query[2]) & kKeptInFailure) | kFailureFlags);
-  store_be16(&answer[2], flags);
-  store_be16(&answer[4], 1);
-  std::fill(answer.begin() + 6, answer.begin() + kHeaderSize, uint8_t{0});
-  return answer;
 }
 
 }  // namespace tunproxy::dns

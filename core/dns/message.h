@@ -56,8 +56,5 @@ struct Name {
 Result<Name> parse_name(Bytes message, size_t offset);
 
 void set_id(MutableBytes message, uint16_t id);  ///< REQUIRES: a header
-/// The answer that says "server failure" to `query`: its header and question, nothing else. Empty
-/// if the query has no question that could be repeated.
-ByteVector server_failure(Bytes query);
 
 }  // namespace tunproxy::dns

@@ -24,7 +24,7 @@ Result<ByteVector> address_query(std::string_view name, uint16_t type) {
   return query;
 }
 
-Result<AddressRecords> parse_address_records(Bytes message) {
+Result<AddressRecords> parse_address_records(Bytes message, size_t most) {
   const auto header = dns::parse_header(message);
   auto question = dns::parse_question(message);
   if (!header || !question || !header->is_response()) return malformed();
@@ -47,7 +47,7 @@ Result<AddressRecords> parse_address_records(Bytes message) {
     const bool v4 = type == kTypeA && length == 4;
     const bool v6 = type == kTypeAaaa && length == 16;
     if (load_be16(fixed + 2) != kClassIn || !(v4 || v6)) continue;
-    if (records.addresses.size() >= kMaxAddresses) break;
+    if (records.addresses.size() >= most) break;
     records.ttl = std::min(records.ttl, load_be32(fixed + 4));
     records.addresses.push_back(v4 ? IpAddress::v4(fixed + kFixed) : IpAddress::v6(fixed + kFixed));
   }

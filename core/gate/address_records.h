@@ -14,7 +14,7 @@ namespace tunproxy::gate {
 
 inline constexpr uint16_t kTypeA = 1;
 inline constexpr uint16_t kTypeAaaa = 28;
-inline constexpr size_t kMaxAddresses = 32;  ///< of one answer; further ones are left out
+inline constexpr size_t kMaxAddresses = 32;  ///< of a name that is looked up; enough to connect
 
 /// Error host_unreachable for a name that DNS cannot ask for (a label of 0 or above 63 bytes, more
 /// than 253 in all).
@@ -26,8 +26,8 @@ struct AddressRecords {
   uint32_t ttl = 0;  ///< the shortest, in seconds
 };
 /// The A and AAAA records of the answer section, whoever owns them: an alias leads to them. None is
-/// no error where the server says so. Error protocol: no answer, or malformed; host_unreachable:
-/// the server says that it could not.
-Result<AddressRecords> parse_address_records(Bytes message);
+/// no error where the server says so; `most`: further ones are left out. Error protocol: no answer,
+/// or malformed; host_unreachable: the server says that it could not.
+Result<AddressRecords> parse_address_records(Bytes message, size_t most);
 
 }  // namespace tunproxy::gate

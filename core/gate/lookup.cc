@@ -63,7 +63,7 @@ class Lookup::Asking final : public net::Attempt {
 
   void on_answer(size_t which, Result<ByteVector> answer) {
     answered_[which] = true;
-    auto records = answer ? parse_address_records(*answer) : Result<AddressRecords>(answer.error());
+    auto records = answer ? parse_address_records(*answer, kMaxAddresses) : Result<AddressRecords>(answer.error());
     if (records) {
       const Duration ttl =
           std::clamp<Duration>(std::chrono::seconds(records->ttl), kMinTtl, kMaxTtl);

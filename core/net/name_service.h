@@ -1,4 +1,5 @@
-// NameService: answers DNS messages. Implemented by dns::Forwarder; used by the TUN's port 53.
+// NameService: answers DNS messages. Implemented by dns::Forwarder and others; used by the TUN's
+// port 53.
 #pragma once
 
 #include <memory>

@@ -104,6 +104,7 @@ Result<void> install_private_names(const std::string& content) {
 
 std::string uplink_resolv_conf() {
   const auto plain = read_file(kResolvConf);
+  if (plain && is_our_resolv_conf(*plain)) return "";
   if (plain && leads_to_stub(*plain)) {
     if (auto uplink = read_file(kUplinkResolvConf)) return *uplink;
   }

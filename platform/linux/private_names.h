@@ -16,7 +16,7 @@ Result<void> install_private_names(const IpAddress& resolver);
 /// The same with this content, for processes that shall not use the tunnel.
 Result<void> install_private_names(const std::string& resolv_conf);
 /// What /etc/resolv.conf says, or, where that leads to systemd-resolved's stub (which will ask
-/// through the tunnel), the resolvers behind it.
+/// through the tunnel), the resolvers behind it. Empty while a tunproxy has replaced it.
 std::string uplink_resolv_conf();
 
 }  // namespace tunproxy::linux_host

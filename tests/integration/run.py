@@ -29,9 +29,7 @@ import scenarios_udpgw
 import scenarios_ways
 import world
 
-MODULES = (scenarios_cli, scenarios_config, scenarios_flows, scenarios_rules, scenarios_socks, scenarios_trouble, scenarios_cuts, scenarios_machine, scenarios_udp, scenarios_udp_programs,
-           scenarios_udpgw, scenarios_udp_line, scenarios_udp_names, scenarios_udp_quic, scenarios_resolved, scenarios_servers,
-           scenarios_ways, scenarios_java)
+MODULES = [module for name, module in list(globals().items()) if name.startswith("scenarios_")]
 
 
 def all_scenarios():

@@ -6,7 +6,7 @@ import udp_traffic
 from scenarios_names import CONNECTED, dig
 from scenarios_udp import BY_UDPGW, expect_names, udp, udp_tunnel
 from scenarios_udpgw import serve_udpgw
-from world import GOOD, SERVER, TARGET, check, sh, until
+from world import GOOD, TARGET, check, sh, until
 
 RESOLVER = "10.77.2.2:5300"  # at the target; what it says differs from the server's own
 TEXT = '"' + "t" * 250 + '"'
@@ -69,12 +69,7 @@ def test_udpgw_fake_names(world):
 
 def test_udp_refused_by_socks5(world):
     """A SOCKS5 server that carries no UDP: this is told once, programs hear it at once, names go over TCP."""
-    with open(world.path("danted.conf"), "w", encoding="ascii") as file:
-        file.write("logoutput: stderr\ninternal: 10.77.1.1 port = 1080\nexternal: s1\nclientmethod: none\nsocksmethod: none\n"
-                   "user.privileged: root\nuser.unprivileged: root\nclient pass { from: 0.0.0.0/0 to: 0.0.0.0/0 }\n"
-                   "socks pass { from: 0.0.0.0/0 to: 0.0.0.0/0 command: connect }\n")
-    world.spawn(SERVER, "danted", ["danted", "-f", world.path("danted.conf")])
-    until(lambda: sh(f"ip netns exec {SERVER} ss -Hltn 'sport = 1080'"), "danted listens")
+    world.start_socks_server(commands="connect")
     program = udp_tunnel(world, way=["--socks5", "10.77.1.1:1080", "--dns", "10.77.2.1"])
     told = "UDP: not carried, programs get port unreachable (the SOCKS5 server"
     until(lambda: told in program.err(), f"it is told: {program.err()}", 20)

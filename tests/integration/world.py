@@ -211,13 +211,16 @@ class World:
         """)
         return self.ssh_arguments(user="guest")
 
-    def start_socks_server(self):
+    def start_socks_server(self, commands=None):
+        """It resolves names as the server does. `commands`: those that it allows; all by default."""
+        only = f" command: {commands}" if commands else ""
         config = ("logoutput: stderr\ninternal: 10.77.1.1 port = 1080\nexternal: s1\nclientmethod: none\n"
                   "socksmethod: none\nuser.privileged: root\nuser.unprivileged: root\n"
-                  "client pass { from: 0.0.0.0/0 to: 0.0.0.0/0 }\nsocks pass { from: 0.0.0.0/0 to: 0.0.0.0/0 }\n")
+                  "client pass { from: 0.0.0.0/0 to: 0.0.0.0/0 }\nsocks pass { from: 0.0.0.0/0 to: 0.0.0.0/0" + only + " }\n")
         with open(self.path("danted.conf"), "w", encoding="ascii") as file:
             file.write(config)
-        self.spawn(SERVER, "danted", ["danted", "-f", self.path("danted.conf")])
+        mounted = f"mount --bind /mnt/server-etc /etc && exec danted -f {self.path('danted.conf')}"
+        self.spawn(SERVER, "danted", ["unshare", "--mount", "--propagation", "private", "sh", "-c", mounted])
         until(lambda: sh(f"ip netns exec {SERVER} ss -Hltn 'sport = 1080'"), "danted listens")
 
     def kill_sshd(self):

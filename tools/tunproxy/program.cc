@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "core/base/log.h"
+#include "core/dns/resolv_conf.h"
+#include "platform/linux/private_names.h"
 
 namespace tunproxy::cli {
 
@@ -96,6 +98,7 @@ void Program::start_tunnel() {
   platform.prompter = prompter_.get();
   if (host_) platform.prepare_socket = host_->prepare_socket();
   if (outside_) platform.prepare_child = outside_->prepare_child();
+  platform.resolvers = dns::parse_resolv_conf(linux_host::uplink_resolv_conf());  // still its own
   tunnel_ = std::make_unique<Tunnel>(*loop_, config_, std::move(platform));
   tunnel_->on_failed([this](const Error& error) {
     const bool command_ended = command_ && command_->exit_code();  // its TUN went with it

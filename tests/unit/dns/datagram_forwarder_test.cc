@@ -18,6 +18,7 @@ using testing::query_for;
 using testing::run_until;
 
 const Endpoint kResolver = *Endpoint::parse("192.0.2.1:53");
+const Endpoint kSecond = *Endpoint::parse("192.0.2.2:53");
 const Endpoint kAsked = *Endpoint::parse("198.51.100.7:53");
 const Endpoint kStranger = *Endpoint::parse("192.0.2.9:53");
 
@@ -57,8 +58,8 @@ class DatagramForwarderTest : public ::testing::Test {
   testing::FakeDatagrams datagrams_{loop_};
   testing::FakeNameService over_tcp_;
   bool carried_ = true;
-  DatagramForwarder forwarder_{loop_, datagrams_, over_tcp_, kResolver,
-                               [this] { return carried_; }};
+  DatagramForwarder forwarder_{
+      loop_, datagrams_, over_tcp_, {kResolver, kSecond}, [this] { return carried_; }};
   std::vector<std::unique_ptr<Asked>> asked_;
 };
 
@@ -145,20 +146,64 @@ TEST_F(DatagramForwarderTest, WhatIsNoQueryOrTooLongIsLeftToTcp) {
   EXPECT_EQ(over_tcp_.calls.size(), 3u);
 }
 
-TEST_F(DatagramForwarderTest, AnUnansweredOneIsAskedAgainThenAllGoOverTcp) {
+TEST_F(DatagramForwarderTest, AnUnansweredOneIsAskedOfTheNextResolverAndOverTcpAsWell) {
   Asked& a = ask("a.example");
-  Asked& b = ask("b.example");
-  const std::set<ByteVector> first = {sent(0), sent(1)};
-  ASSERT_TRUE(run_until(loop_, [&] { return association().sent.size() >= 4; }));
-  EXPECT_EQ((std::set<ByteVector>{sent(2), sent(3)}), first);
-  ASSERT_TRUE(run_until(loop_, [&] { return over_tcp_.calls.size() == 2; }));
+  const ByteVector query = sent(0);
+  EXPECT_TRUE(over_tcp_.calls.empty());
+  EXPECT_EQ(sent(1), query);
+  EXPECT_EQ(association().sent[1].first, Target(kSecond));
+  ASSERT_EQ(over_tcp_.calls.size(), 1u);
+  answer(answer_to(query), kSecond);
+  EXPECT_TRUE(a.answered());
+  EXPECT_TRUE(over_tcp_.calls[0]->cancelled);
+  ask("b.example");
+  EXPECT_EQ(association().sent.at(2).first, Target(kSecond)) << "the one that answers goes first";
+  EXPECT_EQ(over_tcp_.calls.size(), 1u);
+}
+
+TEST_F(DatagramForwarderTest, TheFirstResolverMayAnswerLate) {
+  Asked& a = ask("a.example");
+  const ByteVector query = sent(0);
+  sent(1);
+  answer(answer_to(query), kResolver);
+  EXPECT_TRUE(a.answered());
+}
+
+TEST_F(DatagramForwarderTest, WhereOnlyTcpAnswersBothAreAskedAtOnceForAWhile) {
+  Asked& a = ask("a.example");
+  ASSERT_TRUE(run_until(loop_, [&] { return over_tcp_.calls.size() == 1; }));
+  over_tcp_.answer(0, answer_to(a.query));
+  EXPECT_TRUE(a.answered());
   EXPECT_EQ(forwarder_.pending(), 0u);
-  over_tcp_.answer(0, answer_to(over_tcp_.calls[0]->query));
-  over_tcp_.answer(1, answer_to(over_tcp_.calls[1]->query));
-  EXPECT_TRUE(a.answered() && b.answered());
+  Asked& b = ask("b.example");
+  EXPECT_EQ(over_tcp_.calls.size(), 2u);
+  EXPECT_EQ(association().sent.size(), 3u);
+  answer(answer_to(sent(2)));  // UDP is back
+  EXPECT_TRUE(b.answered());
+  EXPECT_TRUE(over_tcp_.calls[1]->cancelled);
   ask("c.example");
-  EXPECT_EQ(over_tcp_.calls.size(), 3u) << "at once";
-  EXPECT_TRUE(run_until(loop_, [&] { return association().destroyed; }));
+  EXPECT_EQ(over_tcp_.calls.size(), 2u);
+}
+
+TEST_F(DatagramForwarderTest, AResolverWithoutTcpIsEnough) {
+  Asked& a = ask("a.example");
+  ASSERT_TRUE(run_until(loop_, [&] { return over_tcp_.calls.size() == 1; }));
+  over_tcp_.answer(0, Error{ErrorCode::refused, "no TCP here"});
+  EXPECT_FALSE(a.outcome);
+  const ByteVector query = sent(2);
+  answer(answer_to(query));
+  EXPECT_TRUE(a.answered());
+}
+
+TEST_F(DatagramForwarderTest, WhereNeitherAnswersItSaysWhatTcpSaid) {
+  Asked& a = ask("a.example");
+  ASSERT_TRUE(run_until(loop_, [&] { return over_tcp_.calls.size() == 1; }));
+  over_tcp_.answer(0, Error{ErrorCode::refused, "no TCP here"});
+  ASSERT_TRUE(run_until(loop_, [&] { return a.outcome.has_value(); }));
+  EXPECT_EQ(a.outcome->error().code, ErrorCode::refused);
+  EXPECT_EQ(association().sent.size(), size_t{DatagramForwarder::kTries});
+  EXPECT_EQ(forwarder_.pending(), 0u);
+  EXPECT_EQ(over_tcp_.calls.size(), 1u);
 }
 
 TEST_F(DatagramForwarderTest, ARefusedAssociationLeavesAllToTcp) {
@@ -168,6 +213,9 @@ TEST_F(DatagramForwarderTest, ARefusedAssociationLeavesAllToTcp) {
   EXPECT_EQ(datagrams_.all.size(), 1u);
   datagrams_.fail(0, ErrorCode::command_not_supported);
   EXPECT_EQ(over_tcp_.calls.size(), 2u);
+  ask("c.example");
+  EXPECT_EQ(over_tcp_.calls.size(), 3u);
+  EXPECT_EQ(datagrams_.all.size(), 1u) << "and is not asked for at once again";
 }
 
 TEST_F(DatagramForwarderTest, ALostAssociationIsOpenedAgainForWhatWaits) {
@@ -187,13 +235,6 @@ TEST_F(DatagramForwarderTest, CancelledOnesAreForgotten) {
   EXPECT_EQ(forwarder_.pending(), 0u);
   answer(answer_to(query));
   EXPECT_FALSE(a.outcome);
-}
-
-TEST_F(DatagramForwarderTest, WithoutAResolverAsksWhomTheClientAsked) {
-  DatagramForwarder forwarder(loop_, datagrams_, over_tcp_, std::nullopt, [] { return true; });
-  const auto attempt = forwarder.exchange(kAsked, query_for("a.example", 1), [](auto) {});
-  sent(0);
-  EXPECT_EQ(association().sent[0].first, Target(kAsked));
 }
 
 }  // namespace

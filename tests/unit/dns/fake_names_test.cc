@@ -72,7 +72,7 @@ class FakeNamesTest : public ::testing::Test {
   io::Loop loop_;
   FakeTable table_{0};
   NotingResolver resolver_;
-  FakeNames names_{loop_, table_, resolver_};
+  FakeNames names_{loop_, table_, &resolver_};
   std::unique_ptr<net::Attempt> attempt_;
 };
 
@@ -179,14 +179,30 @@ TEST_F(FakeNamesTest, SeveralQuestionsAreAFormatError) {
   EXPECT_TRUE(records_of(*answer).empty());
 }
 
-TEST_F(FakeNamesTest, MalformedQueriesAreLeftToTheResolver) {
+TEST_F(FakeNamesTest, WhatIsNoQueryIsAnError) {
   const ByteVector query = query_of("www.example.com", kTypeA);
-  for (size_t length = 0; length < query.size(); ++length) {
-    EXPECT_FALSE(ask(ByteVector(query.begin(), query.begin() + static_cast<ptrdiff_t>(length))));
-  }
   ByteVector response = query;
   response[2] |= 0x80;
-  EXPECT_FALSE(ask(response));
+  for (const ByteVector& none : {response, ByteVector(query.begin(), query.end() - 1)}) {
+    std::optional<ErrorCode> error;
+    const auto attempt = names_.exchange(
+        kServer, none, [&](Result<ByteVector> answer) { error = answer.error().code; });
+    EXPECT_TRUE(run_until(loop_, [&] { return error.has_value(); }));
+    EXPECT_EQ(error, ErrorCode::protocol);
+  }
+  EXPECT_EQ(table_.size(), 0u);
+}
+
+TEST_F(FakeNamesTest, WithoutAResolverOtherQuestionsFailAtOnce) {
+  FakeNames alone(loop_, table_, nullptr);
+  for (const auto& [name, type] : {std::pair("www.example.com", kTypeTxt), {"printer", kTypeA}}) {
+    std::optional<ByteVector> got;
+    const auto attempt = alone.exchange(kServer, query_of(name, type),
+                                        [&](Result<ByteVector> answer) { got = *answer; });
+    ASSERT_TRUE(run_until(loop_, [&] { return got.has_value(); }));
+    EXPECT_EQ(parse_header(*got)->response_code(), 2);
+    EXPECT_EQ(parse_question(*got)->name, name);
+  }
   EXPECT_EQ(table_.size(), 0u);
 }
 

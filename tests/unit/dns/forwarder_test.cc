@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "core/dns/redirect.h"
 #include "tests/support/memory_stream.h"
 #include "tests/unit/dns/dns_support.h"
 #include "tests/unit/socks5/fake_proxy.h"
@@ -218,15 +217,6 @@ TEST_P(ForwarderTest, PendingQueriesAreBounded) {
   EXPECT_EQ(forwarder_.connections(), Forwarder::kMaxPerResolver);
 }
 
-TEST(Forwarder, AsksTheServerThatTheClientAsked) {
-  io::Loop loop;
-  FakeProxy proxy(loop);
-  Forwarder forwarder(loop, proxy, std::vector<Endpoint>());
-  const auto attempt = forwarder.exchange(kAsked, query_for("a.example", 1), [](auto) {});
-  ASSERT_TRUE(run_until(loop, [&] { return proxy.calls.size() == 1; }));
-  EXPECT_EQ(proxy.calls[0].target, Target(kAsked));
-}
-
 TEST(Forwarder, QueriesWaitUntilResolversAreKnown) {
   io::Loop loop;
   FakeProxy proxy(loop);
@@ -252,54 +242,6 @@ TEST(Forwarder, AResolverThatStaysSilentIsFollowedByTheNext) {
   ASSERT_TRUE(run_until(loop, [&] { return proxy.calls.size() == 2; }));
   EXPECT_EQ(proxy.calls[1].target, Target(kSecond));
   EXPECT_EQ(forwarder.connections(), 1u);  // the silent one is given up
-}
-
-TEST(Redirect, LeadsPort53ToTheFirstResolverOnly) {
-  io::Loop loop;
-  FakeProxy proxy(loop);
-  Redirect redirect(loop, proxy, std::vector<Endpoint>{kFirst, kSecond});
-  const auto a = redirect.connect(kAsked, [](auto) {});
-  const auto b = redirect.connect(*Target::parse("198.51.100.7:443"), [](auto) {});
-  EXPECT_EQ(proxy.calls[0].target, Target(kFirst));
-  EXPECT_EQ(proxy.calls[1].target, *Target::parse("198.51.100.7:443"));
-  redirect.set_resolvers({});
-  const auto c = redirect.connect(kAsked, [](auto) {});
-  EXPECT_EQ(proxy.calls[2].target, Target(kAsked));
-}
-
-TEST(Redirect, TriesTheNextResolverWhenOneRefuses) {
-  io::Loop loop;
-  FakeProxy proxy(loop);
-  Redirect redirect(loop, proxy, std::vector<Endpoint>{kFirst, kSecond});
-  std::vector<bool> outcomes;
-  const auto done = [&](auto stream) { outcomes.push_back(stream.has_value()); };
-  const auto works = redirect.connect(kAsked, done);
-  proxy.fail(0, ErrorCode::refused);
-  ASSERT_EQ(proxy.calls.size(), 2u);
-  EXPECT_EQ(proxy.calls[1].target, Target(kSecond));
-  const auto far = proxy.succeed(1);
-  const auto fails = redirect.connect(kAsked, done);
-  proxy.fail(2, ErrorCode::refused);
-  proxy.fail(3, ErrorCode::refused);
-  EXPECT_EQ(outcomes, (std::vector<bool>{true, false}));
-  EXPECT_EQ(proxy.calls.size(), 4u);
-}
-
-TEST(Redirect, Port53WaitsUntilResolversAreKnown) {
-  io::Loop loop;
-  FakeProxy proxy(loop);
-  Redirect redirect(loop, proxy, std::nullopt);
-  bool done = false;
-  auto waiting = redirect.connect(kAsked, [&](auto stream) { done = stream.has_value(); });
-  auto cancelled = redirect.connect(kAsked, [](auto) { FAIL(); });
-  const auto other = redirect.connect(*Target::parse("198.51.100.7:443"), [](auto) {});
-  EXPECT_EQ(proxy.calls.size(), 1u);
-  cancelled.reset();
-  redirect.set_resolvers({kFirst});
-  ASSERT_EQ(proxy.calls.size(), 2u);
-  EXPECT_EQ(proxy.calls[1].target, Target(kFirst));
-  const auto far = proxy.succeed(1);
-  EXPECT_TRUE(done);
 }
 
 }  // namespace

@@ -29,7 +29,6 @@ TEST(Message, TruncationAnywhereIsAnError) {
   const ByteVector query = query_for("example.com", 1);
   for (size_t length = 0; length < query.size(); ++length) {
     EXPECT_FALSE(parse_question(Bytes(query).first(length))) << length;
-    EXPECT_TRUE(server_failure(Bytes(query).first(length)).empty()) << length;
   }
 }
 
@@ -65,22 +64,6 @@ TEST(Message, OverlongNamesAndUnknownLabelsAreErrors) {
   ByteVector message = query_for("a", 1);
   message[kHeaderSize] = 0x41;
   EXPECT_FALSE(parse_question(message));
-}
-
-TEST(Message, ServerFailureRepeatsTheQuestion) {
-  ByteVector query = query_for("example.com", 0x1234);
-  append(query, ByteVector{0, 0, 41, 16, 0, 0, 0, 0, 0, 0, 0});  // EDNS0
-  query[11] = 1;
-  const ByteVector answer = server_failure(query);
-  const auto header = parse_header(answer);
-  ASSERT_TRUE(header);
-  EXPECT_EQ(header->id, 0x1234);
-  EXPECT_TRUE(header->is_response());
-  EXPECT_EQ(header->response_code(), 2);
-  EXPECT_EQ(header->flags & 0x0100, 0x0100);  // RD, as in the query
-  EXPECT_EQ(header->additionals, 0);
-  EXPECT_TRUE(parse_question(answer)->matches(*parse_question(query)));
-  EXPECT_EQ(answer.size(), parse_question(query)->end);
 }
 
 TEST(ResolvConf, TakesTheNameservers) {
