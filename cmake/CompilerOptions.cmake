@@ -10,6 +10,16 @@ if(TUNPROXY_SANITIZE)
   add_link_options(-fsanitize=${TUNPROXY_SANITIZE})
 endif()
 
+# Android devices with pages of 16 KB load nothing that is aligned to less.
+if(ANDROID)
+  set(TUNPROXY_MAX_PAGE_SIZE 16384 CACHE STRING "Largest page size that the libraries can be loaded with")
+else()
+  set(TUNPROXY_MAX_PAGE_SIZE "" CACHE STRING "Largest page size that the libraries can be loaded with; empty: the linker's")
+endif()
+if(TUNPROXY_MAX_PAGE_SIZE)
+  add_link_options("LINKER:-z,max-page-size=${TUNPROXY_MAX_PAGE_SIZE}")
+endif()
+
 if(TUNPROXY_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()

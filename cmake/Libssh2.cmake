@@ -20,11 +20,15 @@ foreach(_name agent bcrypt_pbkdf chacha channel cipher-chachapoly comp crypt cry
         userauth userauth_kbd_packet version)
   list(APPEND _ssh2_sources "${_ssh2_dir}/src/${_name}.c")
 endforeach()
+include(CheckSymbolExists)
+set(CMAKE_REQUIRED_DEFINITIONS -D_GNU_SOURCE)
+check_symbol_exists(explicit_bzero string.h TUNPROXY_HAS_EXPLICIT_BZERO)
+unset(CMAKE_REQUIRED_DEFINITIONS)
 add_library(tunproxy_libssh2 STATIC ${_ssh2_sources} "${_ssh2_ours}/tunproxy_ssh2.c")
 target_compile_definitions(tunproxy_libssh2 PRIVATE
   LIBSSH2_OPENSSL HAVE_UNISTD_H HAVE_INTTYPES_H HAVE_SYS_SELECT_H HAVE_SYS_UIO_H HAVE_SYS_SOCKET_H
-  HAVE_SYS_IOCTL_H HAVE_SYS_TIME_H HAVE_SYS_UN_H HAVE_GETTIMEOFDAY HAVE_STRTOLL HAVE_SNPRINTF
-  HAVE_EXPLICIT_BZERO HAVE_POLL HAVE_SELECT HAVE_O_NONBLOCK)
+  HAVE_SYS_IOCTL_H HAVE_SYS_TIME_H HAVE_SYS_UN_H HAVE_GETTIMEOFDAY HAVE_STRTOLL HAVE_SNPRINTF HAVE_POLL HAVE_SELECT HAVE_O_NONBLOCK
+  $<$<BOOL:${TUNPROXY_HAS_EXPLICIT_BZERO}>:HAVE_EXPLICIT_BZERO>)
 target_compile_options(tunproxy_libssh2 PRIVATE -w)
 target_include_directories(tunproxy_libssh2 PRIVATE "${_ssh2_dir}/src")
 target_include_directories(tunproxy_libssh2 SYSTEM PUBLIC "${_ssh2_dir}/include" "${_ssh2_ours}")

@@ -147,7 +147,7 @@ Result<std::string> read_whole(int fd, const std::string& path) {
 }
 
 // A text in TOML's basic strings.
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') out += '\\';
@@ -157,7 +157,7 @@ std::string quoted(std::string_view text) {
 }
 
 std::string printed(const Setting& setting, const std::string& text) {
-  return setting.kind == ValueKind::text ? quoted(text) : text;
+  return setting.kind == ValueKind::text ? in_quotes(text) : text;
 }
 
 std::string print_list(const Setting& setting, const std::vector<std::string>& texts) {

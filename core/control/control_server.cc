@@ -106,6 +106,9 @@ std::optional<LineServer::Answer> metrics_answer(std::string_view text, const St
 Result<std::unique_ptr<MetricsServer>> MetricsServer::listen(io::Loop& loop, const Endpoint& at,
                                                              const StatusSource& source,
                                                              const account::Account& account) {
+  if (!has_metrics()) {
+    return Error{ErrorCode::usage, "this build has no metrics: it was made without prometheus-cpp"};
+  }
   if (!at.address.is_loopback()) {
     return Error{ErrorCode::usage,
                  fmt::format("metrics are for this machine alone: give a loopback address such as "

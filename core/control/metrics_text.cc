@@ -125,6 +125,10 @@ void add_drops(const TunnelStatus& tunnel, const Counters& counters,
 
 }  // namespace
 
+bool has_metrics() {
+  return true;
+}
+
 std::string metrics_text(const TunnelStatus& tunnel, const account::Account& account) {
   std::vector<MetricFamily> all;
   add_tunnel(tunnel, all);

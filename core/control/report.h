@@ -19,6 +19,8 @@ struct ReportOptions {
 /// One line of JSON: {"tunnel": …, "totals": …, "flows": […]}, as docs/status.md describes it.
 std::string status_json(const TunnelStatus& tunnel, const account::Account& account, Instant now,
                         const ReportOptions& options);
+/// False: this build was made without Prometheus' library, and metrics_text() is empty.
+bool has_metrics();
 /// The text format of Prometheus, version 0.0.4. Never says where flows go.
 std::string metrics_text(const TunnelStatus& tunnel, const account::Account& account);
 

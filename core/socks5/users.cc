@@ -1,6 +1,5 @@
 #include "core/socks5/users.h"
 
-#include <crypt.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <openssl/crypto.h>
@@ -9,11 +8,11 @@
 
 #include <cerrno>
 #include <cstring>
-#include <memory>
 #include <optional>
 #include <vector>
 
 #include "core/base/unique_fd.h"
+#include "core/socks5/password_hash.h"
 #include "core/socks5/wire.h"
 
 namespace tunproxy::socks5 {
@@ -25,10 +24,6 @@ constexpr mode_t kOthers = S_IRWXG | S_IRWXO;
 struct PasswordFile {
   std::string text;
   bool is_private = false;
-};
-
-struct FreeText {
-  void operator()(char* text) const { std::free(text); }
 };
 
 Error bad_file(const std::string& file, std::string_view what) {
@@ -77,8 +72,7 @@ std::optional<std::string_view> entry_of(std::string_view name,
 
 Result<User> user_with_hash(std::string_view name, std::string_view hash, const std::string& file) {
   const std::string text(hash);
-  const int verdict = text.starts_with('$') ? ::crypt_checksalt(text.c_str()) : CRYPT_SALT_INVALID;
-  if (verdict != CRYPT_SALT_OK && verdict != CRYPT_SALT_TOO_CHEAP) {
+  if (!knows_hash(text)) {
     return bad_file(file, fmt::format("has a hash for {} that is unknown or too weak: make one "
                                       "with 'mkpasswd' or 'htpasswd -nB {}'",
                                       name, name));
@@ -125,26 +119,12 @@ Result<std::string> hash_password(const std::string& password) {
   if (has_nul || !Credentials{"x", password}.check()) {
     return Error{ErrorCode::usage, "a SOCKS5 password has 1 to 255 bytes and no NUL"};
   }
-  const std::unique_ptr<char, FreeText> setting(::crypt_gensalt_ra(nullptr, 0, nullptr, 0));
-  const auto data = std::make_unique<crypt_data>();
-  const char* hash = setting ? ::crypt_r(password.c_str(), setting.get(), data.get()) : nullptr;
-  if (hash == nullptr || *hash == '*') {
-    return Error{ErrorCode::general, "the system's crypt library cannot hash a password"};
-  }
-  std::string text(hash);
-  ::OPENSSL_cleanse(data.get(), sizeof *data);
-  return text;
+  return make_hash(password);
 }
 
 bool password_matches(const std::string& password, const std::string& hash) {
-  const auto data = std::make_unique<crypt_data>();
-  const char* got = ::crypt_r(password.c_str(), hash.c_str(), data.get());
   // A NUL would hide what follows it.
-  const bool comparable = got != nullptr && *got != '*' && std::strlen(got) == hash.size() &&
-                          password.find('\0') == std::string::npos;
-  const bool matches = comparable && ::CRYPTO_memcmp(got, hash.data(), hash.size()) == 0;
-  ::OPENSSL_cleanse(data.get(), sizeof *data);
-  return matches;
+  return password.find('\0') == std::string::npos && hash_matches(password, hash);
 }
 
 }  // namespace tunproxy::socks5

@@ -81,3 +81,9 @@
 
 #define LWIP_HOOK_TCP_ISN(local, local_port, remote, remote_port) \
   tunproxy_lwip_isn((local), (local_port), (remote), (remote_port))
+
+/* ip6.c calls it without a declaration, as ICMPv6 is left out: see port.c. */
+#ifndef __cplusplus
+struct pbuf;
+void icmp6_param_problem(struct pbuf *packet, int code, const void *pointer);
+#endif
