@@ -1,6 +1,7 @@
-// An AAR with the Java classes, libtunproxy_jni.so for four ABIs, and the C header as a prefab module.
+// An AAR with the Java classes, libtunproxy_jni.so for four ABIs, and libtunproxy.so with its header as a prefab module.
 //
-//   ./prepare-sources.sh && gradle assembleRelease
+//   tools/scripts/fetch-sources.sh --all build/third_party    (on Debian or a relative; needs perl, make and patch)
+//   cd platform/android && gradle assembleRelease
 plugins {
     id("com.android.library") version "8.7.3"
 }
@@ -22,13 +23,13 @@ android {
         externalNativeBuild {
             cmake {
                 arguments += listOf(
-                    "-DTUNPROXY_PLATFORM=android",
-                    "-DTUNPROXY_TESTS=OFF",
+                    "-DTUNPROXY_LIBRARY_ONLY=ON",
                     "-DTUNPROXY_JNI=ON",
+                    "-DTUNPROXY_THIRD_PARTY=${root.resolve("build/third_party")}",
                     "-DANDROID_STL=c++_static",
                     "-DANDROID_SUPPORT_FLEXIBLE_PAGE_SIZES=ON",
                 )
-                targets += listOf("tunproxy_jni", "tunproxy")
+                targets += listOf("tunproxy_jni", "tunproxy_c")
             }
         }
     }
@@ -51,7 +52,8 @@ android {
         prefabPublishing = true
     }
     prefab {
-        create("tunproxy") {
+        create("tunproxy_c") { // the target of CMake; apps link to tunproxy::tunproxy_c
+            libraryName = "libtunproxy"
             headers = prefabHeaders.get().asFile.path
         }
     }
