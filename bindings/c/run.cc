@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "platform/linux/tun_device.h"
+#include "platform/device.h"
 
 namespace tunproxy::c_api {
 namespace {
@@ -82,8 +82,7 @@ void Run::look_up_by_the_program() {
 
 void Run::make_device(Device device) {
   if (device.kind == Device::Kind::fd) {
-    fd_device_ = std::make_unique<linux_host::TunDevice>(loop_, std::move(device.fd), device.mtu,
-                                                         /*vnet_hdr=*/false);
+    fd_device_ = open_device(loop_, std::move(device.fd), device.mtu);
   }
   if (device.kind == Device::Kind::packets) {
     packets_ = std::make_unique<PacketQueue>(

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "core/base/log.h"
+#include "core/io/system.h"
 
 namespace tunproxy::control {
 namespace {
@@ -63,10 +64,8 @@ Result<void> remove_stale(const std::string& path) {
 }
 
 bool is_allowed(int fd) {
-  ucred peer{};
-  socklen_t length = sizeof peer;
-  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return false;
-  return peer.uid == 0 || peer.uid == ::geteuid();
+  const auto peer = io::peer_user(fd);
+  return peer && (*peer == 0 || *peer == ::geteuid());
 }
 
 }  // namespace
@@ -78,7 +77,7 @@ Result<std::unique_ptr<UnixListener>> UnixListener::listen(io::Loop& loop, const
   auto made = make_folder(path);
   if (!made) return made.error();
   if (auto removed = remove_stale(path); !removed) return removed.error();
-  UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  UniqueFd socket = io::open_socket(AF_UNIX, SOCK_STREAM, io::Blocking::no);
   if (!socket) return failed(path);
   // The mode of the socket is that of its file, which it gets when it is bound.
   const mode_t former = ::umask(0177);
@@ -114,7 +113,7 @@ UnixListener::~UnixListener() {
 
 void UnixListener::accept_all() {
   while (true) {
-    UniqueFd fd(::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    UniqueFd fd = io::accept_socket(socket_.get());
     if (!fd) return;
     if (!is_allowed(fd.get())) {
       log::warn("the control socket refused another user");
@@ -135,7 +134,7 @@ void remove_stale_sockets(const std::string& folder) {
 Result<UniqueFd> connect_unix(const std::string& path) {
   const auto address = address_of(path);
   if (!address) return address.error();
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  UniqueFd fd = io::open_socket(AF_UNIX, SOCK_STREAM, io::Blocking::yes);
   if (fd &&
       ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(sockaddr_un)) == 0) {
     return fd;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/io/resolver.h"
+#include "core/io/system.h"
 
 namespace tunproxy::io {
 namespace {
@@ -16,7 +17,7 @@ constexpr uint16_t kAnyPort = 9;  // nothing is sent to it
 // The local address from which `peer` is reached, by asking the routes.
 Result<IpAddress> address_towards(const Endpoint& peer, const PrepareSocket& prepare) {
   const int family = peer.address.is_v4() ? AF_INET : AF_INET6;
-  const UniqueFd socket(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const UniqueFd socket = open_socket(family, SOCK_DGRAM, Blocking::yes);
   if (!socket) return error_from_errno(errno, "cannot make a socket");
   if (prepare) {
     if (auto prepared = prepare(socket.get()); !prepared) return prepared.error();

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/io/resolver.h"
+#include "core/io/system.h"
 #include "core/io/tcp.h"
 #include "core/io/timer.h"
 
@@ -35,7 +36,7 @@ int telling(ErrorCode code) {
 
 Result<UniqueFd> start_connect(const Endpoint& to, const PrepareSocket& prepare) {
   const int family = to.address.is_v4() ? AF_INET : AF_INET6;
-  UniqueFd socket(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  UniqueFd socket = open_socket(family, SOCK_STREAM, Blocking::no);
   if (!socket) return error_from_errno(errno, "cannot make a socket");
   if (prepare) {
     if (auto prepared = prepare(socket.get()); !prepared) return prepared.error();
@@ -168,10 +169,16 @@ Result<void> notice_dead_peer(int fd, Duration within) {
     int level, name, value;
   } settings[] = {
       {SOL_SOCKET, SO_KEEPALIVE, 1},
+#ifdef TCP_KEEPIDLE
       {IPPROTO_TCP, TCP_KEEPIDLE, interval},
+#else
+      {IPPROTO_TCP, TCP_KEEPALIVE, interval},  // Darwin's name for it
+#endif
       {IPPROTO_TCP, TCP_KEEPINTVL, interval},
       {IPPROTO_TCP, TCP_KEEPCNT, kProbes - 1},
+#ifdef TCP_USER_TIMEOUT
       {IPPROTO_TCP, TCP_USER_TIMEOUT, milliseconds},
+#endif
   };
   for (const auto& setting : settings) {
     if (::setsockopt(fd, setting.level, setting.name, &setting.value, sizeof setting.value) != 0) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/base/log.h"
+#include "core/io/system.h"
 #include "core/io/tcp.h"
 #include "core/io/timer.h"
 
@@ -38,7 +39,7 @@ Result<std::unique_ptr<TcpListener>> TcpListener::listen(Loop& loop, const Endpo
                                                          OnAccept on_accept,
                                                          const PrepareSocket& prepare) {
   const int family = at.address.is_v4() ? AF_INET : AF_INET6;
-  UniqueFd socket(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  UniqueFd socket = open_socket(family, SOCK_STREAM, Blocking::no);
   const auto fail = [&] {
     return error_from_errno(errno, fmt::format("cannot listen on {}", at.to_string()));
   };
@@ -63,8 +64,7 @@ TcpListener::~TcpListener() = default;
 
 void TcpListener::accept_all() {
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
-    UniqueFd socket(
-        ::accept4(state_->socket.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    UniqueFd socket = accept_socket(state_->socket.get());
     if (socket) {
       state_->on_accept(std::make_unique<TcpStream>(state_->loop, std::move(socket)));
     } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {

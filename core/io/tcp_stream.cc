@@ -9,6 +9,7 @@
 #include <climits>
 #include <utility>
 
+#include "core/io/system.h"
 #include "core/io/tcp.h"
 
 namespace tunproxy::io {
@@ -104,7 +105,7 @@ void TcpStream::consume(size_t n) {
 
 size_t TcpStream::write(Bytes bytes) {
   if (finished_ || failed_ || broken_ || blocked_ || bytes.empty()) return 0;
-  const ssize_t n = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  const ssize_t n = ::send(socket_.get(), bytes.data(), bytes.size(), kNoSignal);
   if (n < 0 && errno != EAGAIN && errno != EINTR) {
     // What the peer said before it went may still be read: the stream fails when that has ended.
     broken_ = true;

@@ -1,12 +1,13 @@
 #include "core/io/udp_socket.h"
 
 #include <netinet/in.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
+
+#include "core/io/system.h"
 
 namespace tunproxy::io {
 namespace {
@@ -15,7 +16,7 @@ constexpr unsigned kRoundsPerEvent = 4;
 constexpr int kBufferSize = 4 * 1024 * 1024;  // the kernel grants what its administrator allows
 
 struct Slots {
-  std::array<mmsghdr, UdpSocket::kBatch> headers{};
+  std::array<Message, UdpSocket::kBatch> headers{};
   std::array<iovec, UdpSocket::kBatch> parts{};
   std::array<sockaddr_storage, UdpSocket::kBatch> names{};
 
@@ -46,10 +47,10 @@ Inbox& inbox() {
   return of_thread;
 }
 
-Result<UniqueFd> open_socket(const Endpoint& at, const PrepareSocket& prepare) {
+Result<UniqueFd> bind_socket(const Endpoint& at, const PrepareSocket& prepare) {
   sockaddr_storage address{};
   const socklen_t length = at.to_sockaddr(&address);
-  UniqueFd socket(::socket(address.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  UniqueFd socket = io::open_socket(address.ss_family, SOCK_DGRAM, Blocking::no);
   if (!socket) return error_from_errno(errno, "UDP socket");
   const int on = 1;
   if (at.address.is_v6()) {
@@ -72,7 +73,7 @@ Result<UniqueFd> open_socket(const Endpoint& at, const PrepareSocket& prepare) {
 Result<std::unique_ptr<UdpSocket>> UdpSocket::bind(Loop& loop, const Endpoint& at,
                                                    OnDatagram on_datagram,
                                                    const PrepareSocket& prepare) {
-  Result<UniqueFd> socket = open_socket(at, prepare);
+  Result<UniqueFd> socket = bind_socket(at, prepare);
   if (!socket) return socket.error();
   return std::unique_ptr<UdpSocket>(
       new UdpSocket(loop, *std::move(socket), std::move(on_datagram)));
@@ -102,7 +103,7 @@ size_t UdpSocket::receive() {
   for (size_t i = 0; i < kBatch; ++i) {
     box.slots.set(i, box.slot(i), Inbox::kSlot, sizeof(sockaddr_storage));
   }
-  const int n = ::recvmmsg(socket_.get(), box.slots.headers.data(), kBatch, MSG_DONTWAIT, nullptr);
+  const int n = receive_messages(socket_.get(), box.slots.headers.data(), kBatch);
   const size_t count = n > 0 ? static_cast<size_t>(n) : 0;  // an error was some earlier datagram's
   for (size_t i = 0; i < count; ++i) {
     on_datagram_(Endpoint::from(reinterpret_cast<sockaddr*>(&box.slots.names[i])),
@@ -148,8 +149,8 @@ size_t UdpSocket::send_some(std::span<const Datagram> datagrams) {
   }
   size_t taken = 0;
   while (taken < datagrams.size()) {
-    const int n = ::sendmmsg(socket_.get(), &slots.headers[taken],
-                             static_cast<unsigned>(datagrams.size() - taken), MSG_DONTWAIT);
+    const int n = send_messages(socket_.get(), &slots.headers[taken],
+                                static_cast<unsigned>(datagrams.size() - taken));
     if (n <= 0) break;
     taken += static_cast<size_t>(n);
   }

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "core/io/system.h"
 #include "core/ssh/fingerprint.h"
 
 namespace tunproxy::ssh {
@@ -60,9 +61,8 @@ Result<Agent> Agent::connect(const std::string& socket_path, const Cancellation&
     return agent_error(ErrorCode::usage, "its path is not that of a socket");
   }
   socket_path.copy(address.sun_path, socket_path.size());
-  UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM, 0));
+  UniqueFd socket = io::open_socket(AF_UNIX, SOCK_STREAM, io::Blocking::no);
   if (!socket) return error_from_errno(errno, "ssh-agent");
-  make_non_blocking(socket.get());
   // A local socket connects at once, or says EAGAIN when its queue is full: then it is not
   // answering.
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
@@ -128,7 +128,7 @@ Result<ByteVector> Agent::exchange(const ByteVector& message, Duration timeout) 
 
 Result<void> Agent::write_all(Bytes bytes, Instant deadline) {
   while (!bytes.empty()) {
-    const ssize_t n = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    const ssize_t n = ::send(socket_.get(), bytes.data(), bytes.size(), io::kNoSignal);
     if (n > 0) {
       bytes = bytes.subspan(static_cast<size_t>(n));
     } else if (errno == EAGAIN) {

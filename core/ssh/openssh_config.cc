@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "core/base/unique_fd.h"
+#include "core/io/system.h"
 
 extern char** environ;
 
@@ -34,7 +35,7 @@ struct Pipe {
 
   static Result<Pipe> make() {
     int fds[2];
-    if (::pipe2(fds, O_CLOEXEC) != 0) return error_from_errno(errno, "making a pipe");
+    if (!io::open_pipe(fds)) return error_from_errno(errno, "making a pipe");
     return Pipe{UniqueFd(fds[0]), UniqueFd(fds[1])};
   }
 };
