@@ -85,7 +85,7 @@ def check(root):
             if file.suffix not in SUFFIXES:
                 continue
             path = file.relative_to(root).as_posix()
-            if path.startswith("bindings/examples/"):  # programs of others, as it were
+            if path.startswith(("bindings/examples/", "bindings/swift/")):  # programs of others, as it were
                 continue
             for number, line in enumerate(file.read_text(errors="replace").splitlines(), 1):
                 match = INCLUDE.match(line)

@@ -5,9 +5,10 @@ import PackageDescription
 let package = Package(
     name: "TunProxy",
     platforms: [.iOS(.v15), .macOS(.v12)],
-    products: [.library(name: "TunProxy", targets: ["TunProxy"])],
+    products: [.library(name: "TunProxy", targets: ["TunProxy", "CTunProxyUtun"])],
     targets: [
         .binaryTarget(name: "CTunProxy", path: "../../build/apple/CTunProxy.xcframework"),
+        .target(name: "CTunProxyUtun"),
         .target(name: "TunProxy", dependencies: ["CTunProxy"]),
     ]
 )

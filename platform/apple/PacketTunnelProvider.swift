@@ -1,5 +1,6 @@
 import Network
 import NetworkExtension
+import CTunProxyUtun
 import TunProxy
 import os
 
@@ -13,7 +14,8 @@ open class PacketTunnelProvider: NEPacketTunnelProvider, TunProxyDelegate {
     private let paths = NWPathMonitor()
     private var pathBefore: NWPath?
     private var tunnel: TunProxy?
-    private var started: ((Error?) -> Void)?
+    private let startLock = NSLock()
+    private var started: ((Error?) -> Void)?  // under the lock
     private var memory: DispatchSourceTimer?
     private static let mtu: UInt16 = 1400
     private static let stopSeconds: TimeInterval = 5
@@ -24,7 +26,9 @@ open class PacketTunnelProvider: NEPacketTunnelProvider, TunProxyDelegate {
 
     override open func startTunnel(options _: [String: NSObject]?,
                                    completionHandler: @escaping (Error?) -> Void) {
+        startLock.lock()
         started = completionHandler
+        startLock.unlock()
         setTunnelNetworkSettings(networkSettings()) { [weak self] error in
             guard let self else { return }
             if let error { return self.finishStart(error) }
@@ -61,6 +65,10 @@ open class PacketTunnelProvider: NEPacketTunnelProvider, TunProxyDelegate {
         ]
         completionHandler?(try? JSONSerialization.data(withJSONObject: status))
     }
+
+    /// Packets by the interface's descriptor instead of `packetFlow`: fewer copies, but a descriptor that Apple's API
+    /// does not name. Where none is found, `packetFlow` is used.
+    open var usesDescriptor: Bool { false }
 
     // MARK: what the interface is
 
@@ -107,10 +115,26 @@ open class PacketTunnelProvider: NEPacketTunnelProvider, TunProxyDelegate {
         if let text = setting("config") as? String { try made.set(toml: text) }
         if let password = try password() { try made.set(secret: "ssh-password", password) }
         tunnel = made
-        try made.startPackets(mtu: Self.mtu)
-        readPackets()
+        if try !startByDescriptor(made) {
+            try made.startPackets(mtu: Self.mtu)
+            readPackets()
+        }
         watchPaths()
         watchMemory()
+    }
+
+    /// The library closes what it is given: it gets a copy.
+    private func startByDescriptor(_ made: TunProxy) throws -> Bool {
+        guard usesDescriptor else { return false }
+        let copy = dup(tunproxy_find_utun())
+        guard copy >= 0 else { return false }
+        do {
+            try made.start(fileDescriptor: copy, mtu: Self.mtu)
+            return true
+        } catch {
+            close(copy)
+            throw error
+        }
     }
 
     private func password() throws -> Data? {
@@ -158,10 +182,15 @@ open class PacketTunnelProvider: NEPacketTunnelProvider, TunProxyDelegate {
         #endif
     }
 
-    private func finishStart(_ error: Error?) {
+    /// Once; false if the start was over. From threads of the system and of the library.
+    @discardableResult
+    private func finishStart(_ error: Error?) -> Bool {
+        startLock.lock()
         let done = started
         started = nil
+        startLock.unlock()
         done?(error)
+        return done != nil
     }
 
     // MARK: TunProxyDelegate
@@ -175,7 +204,7 @@ open class PacketTunnelProvider: NEPacketTunnelProvider, TunProxyDelegate {
             reasserting = true
         case .failed:
             reasserting = false
-            if started != nil { finishStart(reason) } else { cancelTunnelWithError(reason) }
+            if !finishStart(reason) { cancelTunnelWithError(reason) }
         default:
             break
         }

@@ -1,30 +1,39 @@
 #!/usr/bin/env bash
-# Builds build/apple/CTunProxy.xcframework (iOS, its simulator, macOS) on a Mac with Xcode and CMake; bindings/swift
-# is a Swift package over it. The third-party sources are fetched, pinned by hash (cmake/Fetched.cmake).
+# Builds build/apple/CTunProxy.xcframework (iOS, its simulator, macOS) on a Mac with Xcode, CMake and Ninja; bindings/swift
+# is a Swift package over it. The sources in build/third_party come from tools/scripts/fetch-sources.sh --all, which runs
+# on Debian or a relative (a container will do). Never run so far: see docs/embedding.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 readonly out=$PWD/build/apple
 readonly ios_version=15.0 macos_version=12.0
+[ -d build/third_party/openssl ] || { echo "no build/third_party: see the head of this script" >&2; exit 1; }
 
-build() { # NAME SYSTEM SDK ARCHITECTURES VERSION
-  local folder=$out/$1
-  cmake -S . -B "$folder" -G Xcode -DCMAKE_SYSTEM_NAME="$2" -DCMAKE_OSX_SYSROOT="$3" \
-    -DCMAKE_OSX_ARCHITECTURES="$4" -DCMAKE_OSX_DEPLOYMENT_TARGET="$5" \
-    -DTUNPROXY_PLATFORM=apple -DTUNPROXY_TESTS=OFF
-  cmake --build "$folder" --config Release --target tunproxy_bundle
-  mkdir -p "$folder/headers"
-  cp bindings/c/tunproxy.h bindings/swift/module.modulemap "$folder/headers/"
+build() { # NAME SYSTEM SDK VERSION ARCHITECTURE…: a static library with everything in it, and the headers
+  local name=$1 system=$2 sdk=$3 version=$4 folder architecture thin=()
+  shift 4
+  for architecture; do
+    folder=$out/$name-$architecture
+    cmake -S . -B "$folder" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_SYSTEM_NAME="$system" \
+      -DCMAKE_OSX_SYSROOT="$(xcrun --sdk "$sdk" --show-sdk-path)" -DCMAKE_OSX_ARCHITECTURES="$architecture" \
+      -DCMAKE_OSX_DEPLOYMENT_TARGET="$version" -DTUNPROXY_LIBRARY_ONLY=ON \
+      -DTUNPROXY_THIRD_PARTY="$PWD/build/third_party"
+    cmake --build "$folder" --target tunproxy_c_objects
+    find "$folder" -name '*.a' -print0 | xargs -0 libtool -static -o "$folder/libtunproxy.a"
+    thin+=("$folder/libtunproxy.a")
+  done
+  mkdir -p "$out/$name/headers"
+  lipo -create "${thin[@]}" -output "$out/$name/libtunproxy.a"
+  cp bindings/c/tunproxy.h bindings/swift/module.modulemap "$out/$name/headers/"
 }
 
-build ios iOS iphoneos arm64 "$ios_version"
-build simulator iOS iphonesimulator "arm64;x86_64" "$ios_version"
-build macos Darwin macosx "arm64;x86_64" "$macos_version"
+rm -rf "$out"
+build ios iOS iphoneos "$ios_version" arm64
+build simulator iOS iphonesimulator "$ios_version" arm64 x86_64
+build macos Darwin macosx "$macos_version" arm64 x86_64
 
 libraries=()
 for name in ios simulator macos; do
-  library=$(find "$out/$name" -name libtunproxy_bundle.a -print -quit)
-  libraries+=(-library "$library" -headers "$out/$name/headers")
+  libraries+=(-library "$out/$name/libtunproxy.a" -headers "$out/$name/headers")
 done
-rm -rf "$out/CTunProxy.xcframework"
 xcodebuild -create-xcframework "${libraries[@]}" -output "$out/CTunProxy.xcframework"

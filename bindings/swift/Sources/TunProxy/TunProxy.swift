@@ -57,26 +57,46 @@ extension TunProxyDelegate {
     }
 }
 
+/// What the library holds of a tunnel, as long as a callback may come.
+private final class Ear {
+    weak var tunnel: TunProxy?
+
+    static func tunnel(_ user: UnsafeMutableRawPointer?) -> TunProxy? {
+        user.flatMap { Unmanaged<Ear>.fromOpaque($0).takeUnretainedValue().tunnel }
+    }
+}
+
 /// A tunnel: TCP and UDP of packets, or of a descriptor, through an SSH account or a SOCKS5 server. All methods may
 /// be called from any thread; `stop` not from a delegate's method.
 public final class TunProxy {
     /// Told of everything; set it before `start…`.
     public weak var delegate: TunProxyDelegate?
     private var handle: OpaquePointer?
+    private let ear: Unmanaged<Ear>
 
     /// The version of the library.
     public static var version: String { String(cString: tunproxy_version()) }
 
     public init(delegate: TunProxyDelegate? = nil) throws {
         self.delegate = delegate
+        ear = Unmanaged.passRetained(Ear())
         var callbacks = tunproxy_callbacks()
         callbacks.size = MemoryLayout<tunproxy_callbacks>.size
-        callbacks.user = Unmanaged.passUnretained(self).toOpaque()
+        callbacks.user = ear.toOpaque()
         TunProxy.fill(&callbacks)
+        ear.takeUnretainedValue().tunnel = self
         try check(tunproxy_create(&callbacks, &handle))
     }
 
-    deinit { _ = tunproxy_destroy(handle) }
+    /// Waits for the end of the tunnel, unless a callback holds the last reference: then it ends afterwards.
+    deinit {
+        let handle = handle, ear = ear
+        guard tunproxy_destroy(handle) == Int32(TUNPROXY_ERROR_CALLBACK.rawValue) else { return ear.release() }
+        DispatchQueue.global().async {
+            _ = tunproxy_destroy(handle)
+            ear.release()
+        }
+    }
 
     // MARK: configuration
 
@@ -161,37 +181,33 @@ public final class TunProxy {
         throw TunProxyError(result: result, description: String(cString: tunproxy_error_text()))
     }
 
-    private static func of(_ user: UnsafeMutableRawPointer?) -> TunProxy {
-        Unmanaged<TunProxy>.fromOpaque(user!).takeUnretainedValue()
-    }
-
     private static func fill(_ callbacks: inout tunproxy_callbacks) {
         callbacks.state = { user, state, reason, text in
-            let tunnel = TunProxy.of(user)
+            guard let tunnel = Ear.tunnel(user) else { return }
             let error = reason == TUNPROXY_OK ? nil : TunProxyError(
                 result: Int32(reason.rawValue), description: String(cString: text!))
             tunnel.delegate?.tunnel(tunnel, changedTo: TunProxyState(rawValue: state.rawValue) ?? .failed,
                                     reason: error)
         }
         callbacks.log = { user, level, line in
-            let tunnel = TunProxy.of(user)
+            guard let tunnel = Ear.tunnel(user) else { return }
             tunnel.delegate?.tunnel(tunnel, logged: String(cString: line!), level: level.rawValue)
         }
         callbacks.verify_host_key = { user, id, key in
-            let tunnel = TunProxy.of(user)
+            guard let tunnel = Ear.tunnel(user) else { return }  // it ends, and with it the question
             let question = TunProxyQuestion(id: id, tunnel: tunnel)
             guard let delegate = tunnel.delegate, let key = key?.pointee else { question.refuse(); return }
             delegate.tunnel(tunnel, asks: question, aboutKey: String(cString: key.fingerprint),
                             type: String(cString: key.type), of: String(cString: key.host))
         }
         callbacks.ask = { user, id, prompt, echo in
-            let tunnel = TunProxy.of(user)
+            guard let tunnel = Ear.tunnel(user) else { return }  // it ends, and with it the question
             let question = TunProxyQuestion(id: id, tunnel: tunnel)
             guard let delegate = tunnel.delegate else { question.refuse(); return }
             delegate.tunnel(tunnel, asks: question, prompt: String(cString: prompt!), echo: echo != 0)
         }
         callbacks.write_packets = { user, packets, count in
-            let tunnel = TunProxy.of(user)
+            guard let tunnel = Ear.tunnel(user) else { return }
             var data: [Data] = []
             var families: [NSNumber] = []
             for packet in UnsafeBufferPointer(start: packets, count: count) {
