@@ -11,6 +11,7 @@ namespace {
 io::DialOptions dial_options(io::PrepareSocket prepare) {
   io::DialOptions options;
   options.prepare = std::move(prepare);
+  options.for_flow = true;
   return options;
 }
 

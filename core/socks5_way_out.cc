@@ -52,6 +52,7 @@ Result<socks5::ClientOptions> Socks5WayOut::client_options() const {
   const Socks5Settings& settings = config_.socks5;
   socks5::ClientOptions options;
   options.dial.prepare = platform_.prepare_socket;
+  options.dial.for_flow = true;
   if (!settings.user.empty()) {
     auto password = read_password(settings.password);
     if (!password) return password.error();

@@ -39,6 +39,7 @@ std::optional<Unreachable> unreachable_for(ErrorCode code) {
     case ErrorCode::host_key_refused:
     case ErrorCode::authentication_failed:
     case ErrorCode::no_permission:
+    case ErrorCode::limit:
       return Unreachable{1, 3};
     case ErrorCode::general:
     case ErrorCode::refused:
@@ -46,7 +47,6 @@ std::optional<Unreachable> unreachable_for(ErrorCode code) {
     case ErrorCode::address_not_supported:
     case ErrorCode::reset:
     case ErrorCode::protocol:
-    case ErrorCode::limit:
     case ErrorCode::cancelled:
     case ErrorCode::usage:
       return std::nullopt;

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "core/io/descriptors.h"
 #include "core/io/resolver.h"
 #include "core/io/system.h"
 
@@ -55,6 +56,7 @@ DirectBind::DirectBind(Loop& loop, const Target& from, PrepareSocket prepare, ne
 }
 
 void DirectBind::listen(std::vector<Endpoint> expected) {
+  if (auto spare = check_descriptors(); !spare) return delivery_.settle(spare.error());
   expected_ = std::move(expected);
   IpAddress at = expected_.front().address;
   if (!at.is_any()) {

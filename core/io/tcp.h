@@ -17,8 +17,8 @@
 namespace tunproxy::io {
 
 /// A connected stream socket (TCP or Unix). It has no send queue: write() takes what the kernel
-/// takes. It reads into the loop's scratch buffer and keeps only what was not consumed at once;
-/// while there is such a rest it does not read.
+/// takes. It reads into the loop's scratch buffer, no more than the loop's memory budget allows it,
+/// and keeps only what was not consumed at once; while there is such a rest it does not read.
 class TcpStream final : public net::Stream {
  public:
   /// Makes the socket non-blocking and, for TCP, TCP_NODELAY.
@@ -73,6 +73,7 @@ Result<void> notice_dead_peer(int fd, Duration within);
 struct DialOptions {
   Duration timeout = 15s;  ///< for everything: look-up and all addresses
   PrepareSocket prepare;   ///< may be empty
+  bool for_flow = false;   ///< fails with limit rather than touch the reserve of descriptors
 };
 
 /// Connects to a target: looks the name up and tries its addresses, a quarter of a second apart,

@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "core/io/descriptors.h"
 #include "core/io/resolver.h"
 #include "core/io/system.h"
 #include "core/io/tcp.h"
@@ -22,6 +23,7 @@ constexpr Duration kStagger = 250ms;  // RFC 8305 §5, "Connection Attempt Delay
 int telling(ErrorCode code) {
   switch (code) {
     case ErrorCode::no_permission:
+    case ErrorCode::limit:
       return 4;
     case ErrorCode::refused:
       return 3;
@@ -34,7 +36,10 @@ int telling(ErrorCode code) {
   }
 }
 
-Result<UniqueFd> start_connect(const Endpoint& to, const PrepareSocket& prepare) {
+Result<UniqueFd> start_connect(const Endpoint& to, const PrepareSocket& prepare, bool for_flow) {
+  if (for_flow) {
+    if (auto spare = check_descriptors(); !spare) return spare.error();
+  }
   const int family = to.address.is_v4() ? AF_INET : AF_INET6;
   UniqueFd socket = open_socket(family, SOCK_STREAM, Blocking::no);
   if (!socket) return error_from_errno(errno, "cannot make a socket");
@@ -69,6 +74,7 @@ class Dial final : public net::Attempt {
   Dial(Loop& loop, const DialOptions& options, net::Done<std::unique_ptr<TcpStream>> done)
       : loop_(loop),
         prepare_(options.prepare),
+        for_flow_(options.for_flow),
         done_(std::move(done)),
         deadline_(loop,
                   [this] {
@@ -98,7 +104,7 @@ class Dial final : public net::Attempt {
  private:
   void try_next() {
     if (next_ >= endpoints_.size()) return;
-    auto socket = start_connect(endpoints_[next_++], prepare_);
+    auto socket = start_connect(endpoints_[next_++], prepare_, for_flow_);
     if (!socket) return failed(socket.error());
     candidates_.push_back(std::make_unique<Candidate>(
         loop_, std::move(*socket), [this](Candidate* candidate) { on_outcome(candidate); }));
@@ -149,6 +155,7 @@ class Dial final : public net::Attempt {
 
   Loop& loop_;
   PrepareSocket prepare_;
+  const bool for_flow_;
   net::Done<std::unique_ptr<TcpStream>> done_;
   std::unique_ptr<net::Attempt> lookup_;
   std::vector<Endpoint> endpoints_;

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "core/io/descriptors.h"
 #include "core/io/system.h"
 
 namespace tunproxy::io {
@@ -73,6 +74,7 @@ Result<UniqueFd> bind_socket(const Endpoint& at, const PrepareSocket& prepare) {
 Result<std::unique_ptr<UdpSocket>> UdpSocket::bind(Loop& loop, const Endpoint& at,
                                                    OnDatagram on_datagram,
                                                    const PrepareSocket& prepare) {
+  if (auto spare = check_descriptors(); !spare) return spare.error();
   Result<UniqueFd> socket = bind_socket(at, prepare);
   if (!socket) return socket.error();
   return std::unique_ptr<UdpSocket>(

@@ -181,6 +181,7 @@ void Client::prefer(const Endpoint& address) {
 }
 
 Error Client::unreachable(const Error& cause) const {
+  if (cause.code == ErrorCode::limit) return cause;
   return {ErrorCode::server_unreachable,
           fmt::format("cannot reach the SOCKS5 server {}: {}", server_.to_string(), cause.message)};
 }

@@ -55,6 +55,7 @@ INSTANTIATE_TEST_SUITE_P(All, Outcomes,
                                            Outcome{ErrorCode::host_unreachable, false, 1, 3},
                                            Outcome{ErrorCode::timed_out, false, 1, 3},
                                            Outcome{ErrorCode::server_unreachable, false, 1, 3},
+                                           Outcome{ErrorCode::limit, false, 1, 3},
                                            Outcome{ErrorCode::not_allowed, false, 13, 1}),
                          [](const auto& outcome) {
                            std::string name(to_string(outcome.param.code));
