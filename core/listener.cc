@@ -20,6 +20,9 @@ Result<std::unique_ptr<Listener>> Listener::open(io::Loop& loop, const Endpoint&
       return self->secured(std::move(client));
     };
   }
+  options->on_limit = [&keeper = through.keeper](std::string_view limit) {
+    keeper.tell_limit({ErrorCode::limit, std::string(limit)});
+  };
   auto server = socks5::Server::listen(
       loop, at,
       [self = listener.get()](const socks5::ClientIdentity& client, const socks5::Request&) {
@@ -65,6 +68,11 @@ GatedWay& Listener::way_of(const std::string& user) {
                                      through_.out.datagrams(), through_.fakes);
   }
   return *way;
+}
+
+void Listener::drop_quiet_udp() {
+  constexpr Duration kQuiet = 5s;
+  server_->drop_quiet_udp(kQuiet);
 }
 
 Result<void> Listener::reload() {

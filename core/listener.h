@@ -36,6 +36,8 @@ class Listener {
 
   /// Reads the users and the certificates again; an Error keeps the old ones.
   Result<void> reload();
+  /// Memory is short: ends UDP associations in which nothing moved for some seconds.
+  void drop_quiet_udp();
   Endpoint local() const { return server_->local(); }
   void describe(control::TunnelStatus& status) const;
 

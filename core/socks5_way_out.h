@@ -34,7 +34,6 @@ class Socks5WayOut final : public WayOut {
   void network_changed() override {}
   void pause() override {}
   void wake() override {}
-  void set_memory_budget(size_t) override {}
 
   std::string name() const override;
   void describe(control::TunnelStatus& status) const override;

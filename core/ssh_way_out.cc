@@ -54,6 +54,7 @@ SshWayOut::SshWayOut(io::Loop& loop, const Config& config, const Platform& platf
     : loop_(loop),
       config_(config),
       platform_(platform),
+      windows_(std::make_shared<ssh::WindowShare>(loop.memory())),
       groups_(loop, [this] { return isolated_options(); }),
       by_destination_(loop, groups_, [](const Target& target) { return target.host(); }) {
   for (size_t i = 0; i < config.ssh.path.size(); ++i) {
@@ -104,6 +105,7 @@ ssh::SupervisorOptions SshWayOut::connection(const SshHost& host, ssh::Prompter*
   };
   options.make_login = [this, &host, prompter] { return make_login(host, prompter); };
   options.session.ciphers = host.login.algorithms.ciphers;
+  options.session.windows = windows_;
   options.keepalive = keepalive();
   return options;
 }
@@ -258,10 +260,6 @@ void SshWayOut::wake() {
 
 Duration SshWayOut::keepalive() const {
   return std::chrono::seconds(config_.ssh.keepalive.value_or(Config::kDefaultKeepalive));
-}
-
-void SshWayOut::set_memory_budget(size_t bytes) {
-  if (pool_) pool_->set_window_budget(bytes);
 }
 
 std::string SshWayOut::name() const {

@@ -42,7 +42,6 @@ class SshWayOut final : public WayOut {
   void network_changed() override;
   void pause() override;
   void wake() override;
-  void set_memory_budget(size_t bytes) override;
 
   std::string name() const override;
   void describe(control::TunnelStatus& status) const override;
@@ -72,6 +71,7 @@ class SshWayOut final : public WayOut {
   std::optional<std::vector<Endpoint>> resolvers_;
   // What the user answered for each host of the path.
   std::vector<std::shared_ptr<ssh::Credentials>> credentials_;
+  const std::shared_ptr<ssh::WindowShare> windows_;  // of all connections
   std::unique_ptr<SshWay> way_;
   std::unique_ptr<ssh::Pool> pool_;
   SessionGroups groups_;

@@ -48,6 +48,7 @@ Tunnel::Tunnel(io::Loop& loop, const Config& config, Platform platform)
       platform_(std::move(platform)),
       made_(loop.now()),
       out_(make_way_out(loop, config_, platform_)) {
+  cap_memory(1);
   out_->on_state([this](TunnelState state, const Error* error) { way_out_state(state, error); });
 }
 
@@ -77,7 +78,6 @@ void Tunnel::start(net::Done<void> done) {
 
 void Tunnel::connected() {
   started_ = true;
-  set_memory(1);
   net::NameService* resolver = out_->names();
   oversight_->keeper().lookup().use(resolver);
   if (config_.fake_names()) {
@@ -133,12 +133,12 @@ void Tunnel::after_flow() {
   oversight_->announce(std::nullopt);
 }
 
-// One half of the budget is for the packets' flows, one for the connections below.
-void Tunnel::set_memory(size_t divisor) {
-  constexpr size_t kUsual = 32 * kMegabyte;
-  if (config_.memory == 0 && divisor == 1) return out_->set_memory_budget(0);
-  const size_t budget = config_.memory > 0 ? config_.memory * kMegabyte / 2 : kUsual;
-  out_->set_memory_budget(budget / divisor);
+// Everything that buffers asks the loop's budget, so that this reaches all of it at once.
+void Tunnel::cap_memory(size_t divisor) {
+  constexpr size_t kUsual = 64 * kMegabyte;
+  const size_t cap = config_.memory > 0 ? config_.memory * kMegabyte : kUsual;
+  const bool capped = config_.memory > 0 || divisor > 1;
+  loop_.memory().set_cap(capped ? cap / divisor : MemoryBudget::kNoCap);
 }
 
 void Tunnel::memory_pressure(MemoryPressure pressure) {
@@ -146,12 +146,13 @@ void Tunnel::memory_pressure(MemoryPressure pressure) {
   constexpr size_t kCritical = 16;
   switch (pressure) {
     case MemoryPressure::none:
-      return set_memory(1);
+      return cap_memory(1);
     case MemoryPressure::moderate:
-      return set_memory(kModerate);
+      return cap_memory(kModerate);
     case MemoryPressure::critical:
-      set_memory(kCritical);
+      cap_memory(kCritical);
       if (engine_) engine_->drop_quiet_udp();
+      if (listener_) listener_->drop_quiet_udp();
   }
 }
 
@@ -173,6 +174,9 @@ control::TunnelStatus Tunnel::status() const {
   control::TunnelStatus status;
   out_->describe(status);
   status.uptime_s = std::chrono::duration_cast<std::chrono::seconds>(loop_.now() - made_).count();
+  status.memory_used = loop_.memory().used();
+  const size_t cap = loop_.memory().cap();
+  status.memory_cap = cap == MemoryBudget::kNoCap ? 0 : cap;
   if (listener_) listener_->describe(status);
   if (!engine_) return status;
   status.ways_in.push_back("TUN");

@@ -69,7 +69,7 @@ class Tunnel final : private control::StatusSource, private tun2socks::FlowWatch
   void after_flow() override;
   void way_out_state(TunnelState state, const Error* error);
   void connected();
-  void set_memory(size_t divisor);
+  void cap_memory(size_t divisor);
 
   io::Loop& loop_;
   const Config config_;

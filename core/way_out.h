@@ -77,8 +77,6 @@ class WayOut {
   /// Sends no probes and gives nothing up until wake().
   virtual void pause() = 0;
   virtual void wake() = 0;
-  /// Bytes that may wait in all connections together; 0: the usual.
-  virtual void set_memory_budget(size_t bytes) = 0;
 
   /// "SSH user@host:22"
   virtual std::string name() const = 0;

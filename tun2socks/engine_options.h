@@ -29,7 +29,7 @@ struct EngineOptions {
   size_t max_flows = 16384;
   /// Flows that are connecting upstream or in the handshake, at once. As above.
   size_t max_opening = 1024;
-  /// Bytes that all flows together may hold.
+  /// Bytes that all flows together may hold, within the loop's memory budget.
   size_t memory_cap = size_t{16} * 1024 * 1024;
   /// TCP windows of one flow in bytes, both ways; 0: 1 MB if the device offloads, else 128 KB.
   uint32_t window = 0;

@@ -38,7 +38,7 @@ Stack::Stack(io::Loop& loop, const StackOptions& options, Transmit transmit)
     : loop_(loop),
       options_(options),
       transmit_(std::move(transmit)),
-      budget_(options.memory_cap),
+      budget_(loop.memory(), options.memory_cap),
       buckets_(kBuckets),
       interface_(std::make_unique<netif>()),
       settle_(loop, [this] { settle(); }),

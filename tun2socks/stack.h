@@ -13,7 +13,7 @@
 #include "core/io/timer.h"
 #include "tun2socks/connection.h"
 #include "tun2socks/ip_packet.h"
-#include "tun2socks/memory_budget.h"
+#include "tun2socks/memory_share.h"
 #include "tun2socks/packet_device.h"
 #include "tun2socks/siphash.h"
 
@@ -30,7 +30,7 @@ struct StackOptions {
   uint32_t send_buffer = 0;  ///< bytes that one flow may have unacknowledged at most
   uint16_t mtu = 1500;
   bool offloads = false;                 ///< the device splits large segments and makes checksums
-  size_t memory_cap = 0;                 ///< of what all flows hold
+  size_t memory_cap = 0;                 ///< of what all flows hold, within the loop's budget
   std::function<void()> on_half_closed;  ///< one direction of some flow was closed; may be empty
 };
 
@@ -65,7 +65,7 @@ class Stack {
   /// once.
   void settle();
 
-  MemoryBudget& budget() { return budget_; }
+  MemoryShare& budget() { return budget_; }
   /// How often the TCP timer ran, and whether it runs: it does not while all connections are idle.
   uint64_t timer_wakeups() const { return timer_wakeups_; }
   bool timer_running() const { return timer_.active(); }
@@ -115,7 +115,7 @@ class Stack {
   io::Loop& loop_;
   StackOptions options_;
   Transmit transmit_;
-  MemoryBudget budget_;
+  MemoryShare budget_;
   SipHash hash_;
   std::vector<Bucket> buckets_;
   std::unique_ptr<netif> interface_;

@@ -7,7 +7,7 @@ namespace tunproxy::tun2socks {
 namespace {
 
 constexpr size_t kSpareChunks = 8;
-constexpr size_t kEnoughMemory = size_t{16} * 1024;
+constexpr size_t kEnoughMemory = MemoryBudget::kSmallestLeast;
 
 }  // namespace
 

@@ -44,6 +44,7 @@ void Account::Entry::end(const Ending& ending) {
 
 Account::Entry Account::begin(Source source, Command command, const Target& target,
                               std::string user) {
+  loop_.memory().charge(kFlowCost);
   ++counters_.started[static_cast<size_t>(source)][static_cast<size_t>(command)];
   Flow flow;
   flow.id = ++last_id_;
@@ -67,6 +68,7 @@ void Account::end(std::list<Flow>::iterator flow, const Ending& ending) {
   }
   if (on_end_) on_end_(*flow, ending);
   flows_.erase(flow);
+  loop_.memory().release(kFlowCost);
 }
 
 std::array<Traffic, Counters::kWays> Account::ways() const {

@@ -53,6 +53,9 @@ struct Counters {
 /// they bound them.
 class Account {
  public:
+  /// What a flow is charged for all that is kept of it beside its buffers, here and elsewhere.
+  static constexpr size_t kFlowCost = 4096;
+
   using OnEnd = std::function<void(const Flow&, const Ending&)>;
 
   /// A flow's place in the account, which it leaves with this.

@@ -40,7 +40,16 @@ void ByteQueue::commit(size_t n) {
 
 void ByteQueue::clear() {
   storage_.reset();
-  capacity_ = head_ = tail_ = 0;
+  set_capacity(0);
+  head_ = tail_ = 0;
+}
+
+void ByteQueue::set_capacity(size_t capacity) {
+  if (budget_ != nullptr) {
+    budget_->charge(capacity);
+    budget_->release(capacity_);
+  }
+  capacity_ = capacity;
 }
 
 void ByteQueue::reserve(size_t n) {
@@ -55,7 +64,7 @@ void ByteQueue::reserve(size_t n) {
     std::unique_ptr<uint8_t[]> storage(new uint8_t[grown]);
     if (queued > 0) std::memcpy(storage.get(), storage_.get() + head_, queued);
     storage_ = std::move(storage);
-    capacity_ = grown;
+    set_capacity(grown);
   }
   head_ = 0;
   tail_ = queued;

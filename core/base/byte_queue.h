@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "core/base/bytes.h"
+#include "core/base/memory_budget.h"
 
 namespace tunproxy {
 
@@ -13,13 +14,17 @@ namespace tunproxy {
 /// given back when the last one goes, so that an idle connection holds none.
 class ByteQueue {
  public:
-  /// `limit` bounds size(); appends take no more than that.
-  explicit ByteQueue(size_t limit) : limit_(limit) {}
+  /// `limit` bounds size(); appends take no more than that. `budget` is charged for the storage;
+  /// may be null, outlives the queue.
+  explicit ByteQueue(size_t limit, MemoryBudget* budget = nullptr)
+      : limit_(limit), budget_(budget) {}
+  ByteQueue(const ByteQueue&) = delete;
+  ByteQueue& operator=(const ByteQueue&) = delete;
+  ~ByteQueue() { clear(); }
 
   size_t size() const { return tail_ - head_; }
   bool empty() const { return head_ == tail_; }
   size_t limit() const { return limit_; }
-  void set_limit(size_t limit) { limit_ = limit; }
   size_t room() const { return size() < limit_ ? limit_ - size() : 0; }
 
   /// All that is queued. Valid until the next call that is not const.
@@ -40,12 +45,14 @@ class ByteQueue {
 
  private:
   void reserve(size_t n);
+  void set_capacity(size_t capacity);
 
   std::unique_ptr<uint8_t[]> storage_;
   size_t capacity_ = 0;
   size_t head_ = 0;
   size_t tail_ = 0;
   size_t limit_;
+  MemoryBudget* budget_;
 };
 
 }  // namespace tunproxy

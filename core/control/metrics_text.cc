@@ -48,6 +48,9 @@ void add_tunnel(const TunnelStatus& tunnel, std::vector<MetricFamily>& all) {
   Family uptime("tunproxy_uptime_seconds", "Since the program started", MetricType::Gauge);
   uptime.add({}, static_cast<double>(tunnel.uptime_s));
   std::move(uptime).add_to(all);
+  Family memory("tunproxy_memory_bytes", "What buffers and flows take", MetricType::Gauge);
+  memory.add({}, static_cast<double>(tunnel.memory_used));
+  std::move(memory).add_to(all);
   Family carrier("tunproxy_carrier", "What carries datagrams", MetricType::Gauge);
   carrier.add({{"carrier", tunnel.carrier}}, 1.0);
   std::move(carrier).add_to(all);

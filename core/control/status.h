@@ -28,6 +28,8 @@ struct TunnelStatus {
   std::vector<SessionStatus> sessions;
   int64_t uptime_s = 0;
   uint64_t reconnects = 0;
+  uint64_t memory_used = 0;  ///< bytes in buffers, and what flows cost beside
+  uint64_t memory_cap = 0;   ///< 0: none
   /// Dropped packets and datagrams by where and why ("tun/malformed", "socks_udp/stranger"), and
   /// replies to SOCKS requests by their code. Only what is not 0 has to be there.
   std::map<std::string, uint64_t> drops;

@@ -30,6 +30,7 @@ Json tunnel_json(const TunnelStatus& tunnel) {
   for (const SessionStatus& session : tunnel.sessions) {
     json["sessions"].push_back(session_json(session));
   }
+  json["memory"] = {{"used", tunnel.memory_used}, {"cap", tunnel.memory_cap}};
   json["drops"] = tunnel.drops;
   json["replies"] = tunnel.replies;
   return json;

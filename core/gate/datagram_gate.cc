@@ -23,8 +23,10 @@ class DatagramGate::Opening final : public net::Attempt {
 
  private:
   void begin() {
-    if (gate_.tunnel_ == nullptr) {
+    const Result<void> admitted = gate_.keeper_.admit();
+    if (!admitted || gate_.tunnel_ == nullptr) {
       later_.emplace(gate_.keeper_.loop(), std::move(done_));
+      if (!admitted) return later_->settle(fail(admitted.error()));
       const bool outside = gate_.keeper_.direct_datagrams() != nullptr;
       return later_->settle(outside ? open(nullptr) : fail(not_carried()));
     }
@@ -54,6 +56,7 @@ class DatagramGate::Opening final : public net::Attempt {
   }
 
   Result<Session> fail(const Error& error) {
+    if (error.code == ErrorCode::limit) gate_.keeper_.tell_limit(error);
     session_->fail(error.code);
     return error;
   }

@@ -18,6 +18,7 @@ DatagramGateSession::DatagramGateSession(Gatekeeper& keeper, const Who& who,
       on_closed_(std::move(on_closed)),
       entry_(keeper.account().begin(who.source, account::Command::associate, {}, who.user)),
       generation_(keeper.generation()),
+      waiting_bytes_(keeper.loop().memory()),
       retry_(keeper.loop(), [this] { retry(); }) {}
 
 DatagramGateSession::~DatagramGateSession() = default;
@@ -151,11 +152,17 @@ void DatagramGateSession::on_looked_up(const Target& to, Lookups::iterator looku
 }
 
 void DatagramGateSession::wait(const Target& to, Bytes payload) {
-  if (waiting_.size() >= kMaxWaiting) return keeper_.account().drop(Drop::waiting);
+  const size_t most = std::min(kMaxWaitingBytes, keeper_.loop().memory().allowance());
+  const size_t bytes = waiting_bytes_.bytes() + sizeof(Waiting) + payload.size();
+  if (waiting_.size() >= kMaxWaiting || bytes > most) {
+    return keeper_.account().drop(Drop::waiting);
+  }
   waiting_.push_back({to, {payload.begin(), payload.end()}});
+  waiting_bytes_.set(bytes);
 }
 
 void DatagramGateSession::retry() {
+  waiting_bytes_.set(0);
   for (const Waiting& datagram : std::exchange(waiting_, {})) send(datagram.to, datagram.payload);
 }
 

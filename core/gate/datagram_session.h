@@ -18,7 +18,9 @@ class DatagramGateSession final : public net::DatagramSession {
  public:
   static constexpr size_t kMaxDecisions = 1024;  ///< then all are forgotten
   static constexpr size_t kMaxWaiting = 32;      ///< datagrams; further ones are dropped
-  static constexpr size_t kMaxLookups = 16;      ///< names at the same time
+  /// The same, unless the memory budget allows less.
+  static constexpr size_t kMaxWaitingBytes = size_t{128} * 1024;
+  static constexpr size_t kMaxLookups = 16;  ///< names at the same time
 
   DatagramGateSession(Gatekeeper& keeper, const Who& who, net::OnDatagram on_datagram,
                       net::OnAssociationClosed on_closed);
@@ -77,6 +79,7 @@ class DatagramGateSession final : public net::DatagramSession {
   uint64_t generation_;
   std::unordered_map<Target, Decision, TargetHash> decisions_;
   std::deque<Waiting> waiting_;
+  MemoryCharge waiting_bytes_;
   Lookups lookups_;
   bool direct_failed_ = false;
   std::unique_ptr<net::DatagramSession> tunnel_;

@@ -30,20 +30,21 @@ class Gate::Connecting final : public net::Attempt {
         entry_(keeper_.account().begin(gate.who_.source, account::Command::connect, target,
                                        gate.who_.user)),
         delivery_(keeper_.loop(), std::move(done)) {
-    const Verdict verdict = keeper_.judge(Protocol::tcp, target, nullptr, gate.who_);
-    if (!verdict.needs_address) {
-      decide(verdict, {target});
-    } else if (const auto* addresses = keeper_.lookup().known(target.name())) {
-      judge_all(*addresses);
-    } else {
-      attempt_ = keeper_.lookup().ask(target.name(), [this](auto found) {
-        if (!found) return fail(found.error());
-        judge_all(*found);
-      });
-    }
+    begin();
   }
 
  private:
+  void begin() {
+    if (auto admitted = keeper_.admit(); !admitted) return fail(admitted.error());
+    const Verdict verdict = keeper_.judge(Protocol::tcp, target_, nullptr, gate_.who_);
+    if (!verdict.needs_address) return decide(verdict, {target_});
+    if (const auto* known = keeper_.lookup().known(target_.name())) return judge_all(*known);
+    attempt_ = keeper_.lookup().ask(target_.name(), [this](auto found) {
+      if (!found) return fail(found.error());
+      judge_all(*found);
+    });
+  }
+
   // The way is that of the first address that is not denied; of the others those that go it too.
   void judge_all(const Lookup::Addresses& addresses) {
     if (addresses.empty()) return fail({ErrorCode::host_unreachable, "the name has no address"});
@@ -81,6 +82,7 @@ class Gate::Connecting final : public net::Attempt {
   }
 
   void fail(const Error& error) {
+    if (error.code == ErrorCode::limit) keeper_.tell_limit(error);
     entry_.end({false, error.code});
     delivery_.settle(error);
   }
@@ -120,6 +122,7 @@ class Gate::Binding final : public net::Attempt {
 
  private:
   void begin() {
+    if (auto admitted = keeper_.admit(); !admitted) return fail(admitted.error());
     if (anybody_) return judge_anybody();
     const Verdict verdict = keeper_.judge(Protocol::tcp, from_, nullptr, gate_.who_);
     if (!verdict.needs_address) return decide(verdict, from_);
@@ -166,6 +169,7 @@ class Gate::Binding final : public net::Attempt {
   }
 
   void fail(const Error& error) {
+    if (error.code == ErrorCode::limit) keeper_.tell_limit(error);
     entry_.end({false, error.code});
     delivery_.settle(error);
   }

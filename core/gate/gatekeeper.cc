@@ -2,12 +2,32 @@
 
 #include <utility>
 
+#include "core/base/log.h"
+
 namespace tunproxy::gate {
+namespace {
+
+constexpr Duration kBetweenNotices = 60s;
+
+}  // namespace
 
 void Gatekeeper::set_rules(std::shared_ptr<const rules::RuleSet> rules) {
   rules_ = std::move(rules);
   ++generation_;
   account_.forget_rules();
+}
+
+Result<void> Gatekeeper::admit() const {
+  if (loop_.memory().admits()) return {};
+  return Error{ErrorCode::limit, "the memory that buffers may take (--memory) is in use"};
+}
+
+void Gatekeeper::tell_limit(const Error& error) {
+  ++untold_;
+  if (told_limit_ != Instant{} && loop_.now() - told_limit_ < kBetweenNotices) return;
+  told_limit_ = loop_.now();
+  log::warn("a limit is met, new flows are refused: {} ({} since the last notice)", error.message,
+            std::exchange(untold_, 0));
 }
 
 rules::Verdict Gatekeeper::judge(rules::Protocol protocol, const Target& target,

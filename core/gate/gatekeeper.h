@@ -46,6 +46,11 @@ class Gatekeeper {
   net::Proxy* direct() const { return direct_; }
   net::DatagramProxy* direct_datagrams() const { return direct_datagrams_; }
 
+  /// Error limit: there is no memory for another flow.
+  Result<void> admit() const;
+  /// A flow was refused because some limit was met: says so to people, once a minute.
+  void tell_limit(const Error& error);
+
   account::Account& account() { return account_; }
   Lookup& lookup() { return lookup_; }
   NameMemory& memory() { return memory_; }
@@ -63,6 +68,8 @@ class Gatekeeper {
   io::Loop& loop_;
   std::shared_ptr<const rules::RuleSet> rules_;
   uint64_t generation_ = 1;
+  Instant told_limit_{};
+  uint64_t untold_ = 0;  // flows that were refused since
   net::Proxy* direct_ = nullptr;
   net::DatagramProxy* direct_datagrams_ = nullptr;
 };

@@ -1,5 +1,6 @@
 #include "core/io/direct_datagrams.h"
 
+#include <algorithm>
 #include <list>
 #include <optional>
 #include <string>
@@ -24,7 +25,10 @@ const Endpoint& any(bool v6) {
 class DirectDatagrams::Session final : public net::DatagramSession {
  public:
   Session(Loop& loop, const PrepareSocket& prepare, net::OnDatagram on_datagram)
-      : loop_(loop), prepare_(prepare), on_datagram_(std::move(on_datagram)) {}
+      : loop_(loop),
+        prepare_(prepare),
+        on_datagram_(std::move(on_datagram)),
+        waiting_bytes_(loop.memory()) {}
 
   void send(const Target& to, Bytes payload) override {
     if (!to.is_name()) return send_to({to.address(), to.port()}, payload);
@@ -32,9 +36,7 @@ class DirectDatagrams::Session final : public net::DatagramSession {
     if (known == names_.end()) look_up(to.name());
     std::optional<IpAddress>& address = names_[to.name()].address;
     if (address) return send_to({*address, to.port()}, payload);
-    if (waiting_.size() < kMaxWaiting) {
-      waiting_.push_back({to, ByteVector(payload.begin(), payload.end())});
-    }
+    wait(to, payload);
   }
 
  private:
@@ -59,6 +61,14 @@ class DirectDatagrams::Session final : public net::DatagramSession {
     socket->send(to, payload);
   }
 
+  void wait(const Target& to, Bytes payload) {
+    const size_t most = std::min(kMaxWaitingBytes, loop_.memory().allowance());
+    const size_t bytes = waiting_bytes_.bytes() + payload.size();
+    if (waiting_.size() >= kMaxWaiting || bytes > most) return;
+    waiting_.push_back({to, ByteVector(payload.begin(), payload.end())});
+    waiting_bytes_.set(bytes);
+  }
+
   void look_up(const std::string& name) {
     if (names_.size() >= kMaxNames) names_.clear();
     Name& entry = names_[name];
@@ -75,6 +85,7 @@ class DirectDatagrams::Session final : public net::DatagramSession {
     } else {
       names_.erase(entry);
     }
+    waiting_bytes_.set(0);
     for (const Waiting& datagram : std::exchange(waiting_, {})) {
       const bool lost = datagram.to.name() == name && !found;
       if (!lost) send(datagram.to, datagram.payload);
@@ -86,6 +97,7 @@ class DirectDatagrams::Session final : public net::DatagramSession {
   const net::OnDatagram on_datagram_;
   std::unordered_map<std::string, Name> names_;
   std::vector<Waiting> waiting_;
+  MemoryCharge waiting_bytes_;
   std::unique_ptr<UdpSocket> socket4_;
   std::unique_ptr<UdpSocket> socket6_;
 };

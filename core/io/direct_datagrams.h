@@ -15,6 +15,7 @@ class DirectDatagrams final : public net::DatagramProxy {
  public:
   static constexpr size_t kMaxNames = 64;  ///< remembered by an association; then all are forgotten
   static constexpr size_t kMaxWaiting = 16;  ///< datagrams; further ones are dropped
+  static constexpr size_t kMaxWaitingBytes = size_t{128} * 1024;  ///< if the memory budget allows
 
   /// `prepare` may be empty. REQUIRES: `loop` outlives the sessions.
   DirectDatagrams(Loop& loop, PrepareSocket prepare) : loop_(loop), prepare_(std::move(prepare)) {}

@@ -11,6 +11,7 @@
 
 #include "core/base/address.h"
 #include "core/base/bytes.h"
+#include "core/base/memory_budget.h"
 #include "core/base/result.h"
 #include "core/base/time.h"
 #include "core/net/proxy.h"
@@ -61,6 +62,9 @@ class Loop {
   MutableBytes scratch() { return {scratch_.get(), kScratchSize}; }
   static constexpr size_t kScratchSize = 256 * 1024;
 
+  /// Of all that was made with this loop. Without a cap until somebody sets one.
+  MemoryBudget& memory() { return memory_; }
+
   uv_loop_s* handle() { return uv_.get(); }  ///< for core/io only
 
  private:
@@ -75,6 +79,7 @@ class Loop {
   std::unique_ptr<uv_loop_s> uv_;
   std::unique_ptr<Hooks> hooks_;
   std::unique_ptr<uint8_t[]> scratch_;
+  MemoryBudget memory_;
   std::vector<Task*> tasks_;
   std::vector<Task*> running_;
   std::vector<std::shared_ptr<void>> retired_;

@@ -37,7 +37,7 @@ Endpoint name_of(int fd, GetName get_name) {
 TcpStream::TcpStream(Loop& loop, UniqueFd socket)
     : loop_(loop),
       socket_(std::move(socket)),
-      rest_(Loop::kScratchSize),
+      rest_(Loop::kScratchSize, &loop.memory()),
       progress_(loop,
                 [this] {
                   if (look_again_) look_again_();
@@ -78,7 +78,8 @@ void TcpStream::on_ready(FdWatcher::Ready ready) {
 }
 
 void TcpStream::receive() {
-  const MutableBytes scratch = loop_.scratch();
+  const MutableBytes scratch =
+      loop_.scratch().first(std::min(Loop::kScratchSize, loop_.memory().allowance()));
   const ssize_t n = ::recv(socket_.get(), scratch.data(), scratch.size(), 0);
   if (n > 0) {
     scratch_rest_ = scratch.first(static_cast<size_t>(n));

@@ -1,33 +1,14 @@
 #include "core/socks5/admission.h"
 
-#include <fcntl.h>
-#include <sys/resource.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 
-#include "core/base/unique_fd.h"
+#include "core/io/descriptors.h"
 
 namespace tunproxy::socks5 {
 namespace {
 
-// Descriptors that are kept free for what is no new flow: refusals, and the rest of the program.
-constexpr size_t kReserve = 2 * Admission::kMaxRefusals;
-
-// How many descriptors can be opened before the reserve is touched, nearly: the kernel hands out
-// the lowest free number.
-int64_t descriptors_left() {
-  constexpr int64_t kPlenty = INT32_MAX;
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > kPlenty) return kPlenty;
-  const auto all = static_cast<int64_t>(limit.rlim_cur);
-  const auto reserve = std::min<int64_t>(kReserve, all / 4);
-  const UniqueFd probe(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  if (!probe) return errno == EMFILE || errno == ENFILE ? -reserve : kPlenty;
-  return all - reserve - probe.get();
-}
+static_assert(io::kReservedDescriptors >= 2 * Admission::kMaxRefusals);
 
 // Whoever has an IPv6 address has the block around it.
 std::optional<IpAddress> key_of(const std::optional<IpAddress>& client) {
@@ -49,7 +30,7 @@ std::unique_ptr<Admission::Ticket> Admission::admit(const std::optional<IpAddres
   const auto found = key ? clients_.find(*key) : clients_.end();
   const Client* known = found != clients_.end() ? &found->second : nullptr;
   const size_t of_client = known != nullptr ? known->connections : 0;
-  const int64_t left = descriptors_left();
+  const int64_t left = io::descriptors_left();
   if (beyond_refusal(of_client, left)) {
     ++stats_.dropped;
     return nullptr;
@@ -61,13 +42,15 @@ std::unique_ptr<Admission::Ticket> Admission::admit(const std::optional<IpAddres
 bool Admission::beyond_refusal(size_t of_client, int64_t left) const {
   return connections_ >= options_.max_connections + kMaxRefusals ||
          of_client >= options_.max_per_client + kMaxRefusals ||
-         left < -static_cast<int64_t>(kMaxRefusals);
+         left < -static_cast<int64_t>(kMaxRefusals) ||
+         (!memory_.admits() && half_open_.size() >= kMaxRefusals);
 }
 
 std::string_view Admission::refusal(size_t of_client, int64_t left) const {
   if (connections_ >= options_.max_connections) return "too many connections";
   if (of_client >= options_.max_per_client) return "too many connections from one address";
   if (left < 0) return "too many open files";
+  if (!memory_.admits()) return "the memory that buffers may take (--memory) is in use";
   return {};
 }
 

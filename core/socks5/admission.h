@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "core/base/address.h"
+#include "core/base/memory_budget.h"
 #include "core/socks5/server_options.h"
 
 namespace tunproxy::socks5 {
@@ -22,8 +23,9 @@ class Admission {
   /// One connection that counts. Destroying it gives its place back.
   class Ticket;
 
-  /// REQUIRES: both outlive it.
-  Admission(const ServerOptions& options, ServerStats& stats) : options_(options), stats_(stats) {}
+  /// REQUIRES: all outlive it.
+  Admission(const ServerOptions& options, const MemoryBudget& memory, ServerStats& stats)
+      : options_(options), memory_(memory), stats_(stats) {}
 
   /// A place for a connection of `client` (nullopt: it counts for no client), or nullptr: it is to
   /// be closed unheard. `evict` closes it, from within the admission of another, if it is half-open
@@ -45,6 +47,7 @@ class Admission {
   void evict(Ticket& ticket);
 
   const ServerOptions& options_;
+  const MemoryBudget& memory_;
   ServerStats& stats_;
   size_t connections_ = 0;
   std::list<Ticket*> half_open_;  // the oldest first

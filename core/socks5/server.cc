@@ -69,10 +69,17 @@ void Server::serve(std::unique_ptr<net::Stream> client, std::optional<ClientPath
   auto ticket = admission_.admit(address, [key] { key->evict(); });
   if (!ticket) {
     log::debug("SOCKS: a connection is closed unheard: {} are open", connections_.size());
+    if (options_.on_limit) options_.on_limit("more connections than can be answered");
     return loop_.retire(std::move(connection));
   }
   connections_.emplace(key, std::move(connection));
   key->start(std::move(ticket));
+}
+
+void Server::drop_quiet_udp(Duration quiet) {
+  std::vector<ServerConnection*> all;  // they may go meanwhile, each by itself
+  for (const auto& [connection, owner] : connections_) all.push_back(connection);
+  for (ServerConnection* connection : all) connection->drop_quiet_udp(quiet);
 }
 
 Result<WayOut> Server::way_out(const ClientIdentity& client, const Request& request) const {

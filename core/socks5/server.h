@@ -48,6 +48,9 @@ class Server {
   /// Replaces the users; who is being served stays.
   void set_users(std::vector<User> users) { authenticator_.set_users(std::move(users)); }
 
+  /// Memory is short: ends the associations in which nothing was carried for `quiet`.
+  void drop_quiet_udp(Duration quiet);
+
   /// Serves one client that has just connected. UDP ASSOCIATE and limits per client need `path`.
   void serve(std::unique_ptr<net::Stream> client, std::optional<ClientPath> path = std::nullopt);
 
@@ -72,7 +75,7 @@ class Server {
   ServerStats stats_;
   UdpTraffic traffic_;
   Authenticator authenticator_;
-  Admission admission_{options_, stats_};
+  Admission admission_{options_, loop_.memory(), stats_};
   size_t associations_ = 0;
   size_t binds_ = 0;
   uint64_t served_ = 0;

@@ -126,10 +126,7 @@ void ServerConnection::on_request() {
   ++server_.stats_.protocols[static_cast<size_t>(handshake.protocol())];
   setup_->timer.stop();
   set_state(State::dialing);
-  if (!ticket_->refusal().empty()) return refuse(ErrorCode::limit, ticket_->refusal());
-  const auto& admit = server_.options_.admit;
-  const Result<void> admitted = admit ? admit() : Result<void>();
-  if (!admitted) return refuse(admitted.error().code, admitted.error().message);
+  if (!ticket_->refusal().empty()) return refuse_at_limit(ticket_->refusal());
   ClientIdentity client{handshake.user(), handshake.protocol(), std::nullopt};
   if (setup_->path) client.peer = setup_->path->peer;
   const Result<WayOut> way = server_.way_out(client, handshake.request());
@@ -181,7 +178,7 @@ void ServerConnection::on_dialed(Result<std::unique_ptr<net::Stream>> upstream) 
 void ServerConnection::bind(net::Proxy& proxy, const Target& from) {
   ++server_.stats_.binds;
   if (server_.binds_ >= server_.options_.max_binds) {
-    return refuse(ErrorCode::limit, "too many BINDs wait for their peers");
+    return refuse_at_limit("too many BINDs wait for their peers");
   }
   log::debug("SOCKS {}: bind for {}", id_, from.to_string());
   setup_->attempt = proxy.bind(
@@ -225,7 +222,7 @@ void ServerConnection::associate(net::DatagramProxy* datagrams, const Target& cl
   }
   if (server_.associations_ >= server_.options_.max_associations) {
     ++server_.traffic_.stats.refused;
-    return refuse(ErrorCode::limit, "too many associations");
+    return refuse_at_limit("too many associations");
   }
   log::debug("SOCKS {}: associate", id_);
   ++server_.associations_;
@@ -284,11 +281,20 @@ void ServerConnection::on_association_end(const Error& error) {
   part();
 }
 
+void ServerConnection::drop_quiet_udp(Duration quiet) {
+  if (association_) association_->end_if_quiet(quiet);
+}
+
 void ServerConnection::release_association() {
   if (!association_) return;
   association_->stop();
   --server_.associations_;
   server_.loop_.retire(std::move(association_));
+}
+
+void ServerConnection::refuse_at_limit(std::string_view limit) {
+  if (server_.options_.on_limit) server_.options_.on_limit(limit);
+  refuse(ErrorCode::limit, limit);
 }
 
 void ServerConnection::refuse(ErrorCode why, std::string_view reason) {

@@ -43,6 +43,8 @@ class ServerConnection {
   void start(std::unique_ptr<Admission::Ticket> ticket);
   /// Closes it: it is half-open, and others want its place.
   void evict();
+  /// Ends its association, if it has one in which nothing was carried for `quiet`.
+  void drop_quiet_udp(Duration quiet);
 
  private:
   enum class State : uint8_t {
@@ -80,6 +82,7 @@ class ServerConnection {
   void watch_association();
   void on_association_end(const Error& error);
   void release_association();
+  void refuse_at_limit(std::string_view limit);
   void refuse(ErrorCode why, std::string_view reason);
   void part();
   void linger();

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/address.h"
@@ -53,9 +54,9 @@ struct ServerOptions {
   std::vector<User> users;           ///< empty: nobody has to authenticate
   /// Turns what listen() accepts into what is served, such as TLS over it. May be empty.
   std::function<std::unique_ptr<net::Stream>(std::unique_ptr<io::TcpStream>)> wrap;
-  /// Asked before each request is carried; an Error refuses it. For what only the program knows,
-  /// such as its memory. May be empty.
-  std::function<Result<void>()> admit;
+  /// Told of each connection and request that is refused at a limit of the server, and which one it
+  /// is. May be empty.
+  std::function<void(std::string_view limit)> on_limit;
   size_t max_associations = 1024;  ///< for UDP; above it they are answered with 01
   Duration udp_idle = 120s;        ///< an association without datagrams ends
   size_t max_binds = 256;          ///< BINDs that wait for their peer; above it they get 01

@@ -90,6 +90,10 @@ void UdpAssociation::on_expiry() {
   end({ErrorCode::timed_out, "no datagrams for a while"});
 }
 
+void UdpAssociation::end_if_quiet(Duration quiet) {
+  if (loop_.now() - last_used_ >= quiet) end({ErrorCode::limit, "memory is short"});
+}
+
 void UdpAssociation::stop() {
   state_ = State::over;
   attempt_.reset();

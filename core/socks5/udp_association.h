@@ -40,6 +40,8 @@ class UdpAssociation {
                  const Options& options, net::Done<Endpoint> on_open,
                  net::OnAssociationClosed on_end);
 
+  /// Memory is short: ends if nothing was carried for `quiet`.
+  void end_if_quiet(Duration quiet);
   /// From now on nothing is called and nothing carried.
   void stop();
 

@@ -6,7 +6,7 @@
 namespace tunproxy::ssh {
 
 Channel::Channel(ChannelMux& mux, Slot& slot)
-    : mux_(mux), slot_(&slot), progress_(mux.loop(), [this] {
+    : mux_(mux), slot_(&slot), received_(mux.loop().memory()), progress_(mux.loop(), [this] {
         if (look_again_) look_again_();
       }) {
   assert(slot.state == Slot::State::open);

@@ -13,13 +13,15 @@ constexpr size_t kControlsAtMost = 4 * ChannelMux::kMaxChannels;
 }  // namespace
 
 ChannelMux::ChannelMux(io::Loop& loop, std::unique_ptr<net::Stream> stream,
-                       std::shared_ptr<Transport> transport, Duration open_timeout,
-                       std::function<void(const Error&)> on_lost)
+                       std::shared_ptr<Transport> transport, std::shared_ptr<WindowShare> share,
+                       Duration open_timeout, std::function<void(const Error&)> on_lost)
     : loop_(loop),
       stream_(std::move(stream)),
       transport_(std::move(transport)),
       open_timeout_(open_timeout),
       on_lost_(std::move(on_lost)),
+      share_(std::move(share)),
+      windows_(*share_),
       last_heard_(loop.now()),
       open_timer_(loop, [this] { expire_opens(); }),
       tick_(loop, [this] { tick(); }) {
@@ -35,15 +37,21 @@ ChannelMux::~ChannelMux() {
   tell_lost();
 }
 
-Slot* ChannelMux::new_slot(ChannelUser* user, Priority priority) {
+Slot* ChannelMux::new_slot(ChannelUser* user, Priority priority, size_t window) {
   if (failed_ || slots_.size() >= kMaxChannels) return nullptr;
   while (slots_.contains(next_id_)) ++next_id_;
   Slot& slot = slots_[next_id_];
   slot.id = next_id_++;
   slot.user = user;
   slot.priority = priority;
-  slot.receive_window.open = WindowPolicy::kInitial;
+  slot.receive_window.open = window;
+  share_->opened();
   return &slot;
+}
+
+void ChannelMux::erase_slot(uint32_t id) {
+  slots_.erase(id);
+  share_->closed(1);
 }
 
 void ChannelMux::await_answer(const Slot& slot) {
@@ -52,16 +60,17 @@ void ChannelMux::await_answer(const Slot& slot) {
 }
 
 Slot* ChannelMux::open_direct_tcpip(const Target& target, ChannelUser* user, Priority priority) {
-  Slot* slot = new_slot(user, priority);
+  const size_t window = share_->initial();
+  Slot* slot = new_slot(user, priority, window);
   if (slot != nullptr) {
     await_answer(*slot);
-    control(direct_tcpip_open(slot->id, WindowPolicy::kInitial, kMaxPacket, target));
+    control(direct_tcpip_open(slot->id, static_cast<uint32_t>(window), kMaxPacket, target));
   }
   return slot;
 }
 
 Slot* ChannelMux::open_session(ChannelUser* user) {
-  Slot* slot = new_slot(user, Priority::expedited);
+  Slot* slot = new_slot(user, Priority::expedited, WindowPolicy::kInitial);
   if (slot != nullptr) {
     await_answer(*slot);
     control(session_open(slot->id, WindowPolicy::kInitial, kMaxPacket));
@@ -90,13 +99,14 @@ void ChannelMux::tell_forbidden(const Error& error) {
 }
 
 Slot* ChannelMux::accept(const ForwardedOpen& open) {
-  Slot* slot = new_slot(nullptr, Priority::bulk);
+  const size_t window = share_->initial();
+  Slot* slot = new_slot(nullptr, Priority::bulk, window);
   if (slot == nullptr) return nullptr;
   slot->peer_id = open.peer_id;
   slot->send_window = open.window;
   slot->max_packet = std::min(open.max_packet, kMaxPacket);
   slot->state = Slot::State::open;
-  control(open_confirmation(open.peer_id, slot->id, WindowPolicy::kInitial, kMaxPacket));
+  control(open_confirmation(open.peer_id, slot->id, static_cast<uint32_t>(window), kMaxPacket));
   return slot;
 }
 
@@ -301,6 +311,7 @@ void ChannelMux::tell_lost() {
   for (auto& [id, slot] : slots_) {
     if (slot.user != nullptr) std::exchange(slot.user, nullptr)->on_lost(error);
   }
+  share_->closed(slots_.size());
   slots_.clear();
   requests_.lose(error);
   urgent_.clear();

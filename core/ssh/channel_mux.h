@@ -72,10 +72,11 @@ class ChannelMux final : private RequestUser {
   static constexpr uint32_t kMaxPacket = 32768;
   static constexpr size_t kTurn = 128 * 1024;
 
-  /// `on_lost` is called once, from the loop, when the connection is gone and all users know.
+  /// `share`: with other sessions. `on_lost` is called once, from the loop, when the connection is
+  /// gone and all users know.
   ChannelMux(io::Loop& loop, std::unique_ptr<net::Stream> stream,
-             std::shared_ptr<Transport> transport, Duration open_timeout,
-             std::function<void(const Error&)> on_lost);
+             std::shared_ptr<Transport> transport, std::shared_ptr<WindowShare> share,
+             Duration open_timeout, std::function<void(const Error&)> on_lost);
   ChannelMux(const ChannelMux&) = delete;
   ChannelMux& operator=(const ChannelMux&) = delete;
   /// All users hear on_lost().
@@ -120,8 +121,6 @@ class ChannelMux final : private RequestUser {
   /// `user` goes before it heard.
   void forget(const RequestUser* user) { requests_.forget(user); }
 
-  void set_window_budget(size_t bytes) { windows_.set_budget(bytes); }
-
   io::Loop& loop() { return loop_; }
   const Error* error() const { return failed_ ? &error_ : nullptr; }
   size_t channel_count() const { return slots_.size(); }  ///< those that are closing, too
@@ -129,7 +128,8 @@ class ChannelMux final : private RequestUser {
   Instant last_heard() const { return last_heard_; }      ///< when bytes came, whatever they were
 
  private:
-  Slot* new_slot(ChannelUser* user, Priority priority);
+  Slot* new_slot(ChannelUser* user, Priority priority, size_t window);
+  void erase_slot(uint32_t id);
   void await_answer(const Slot& slot);
   Slot* find(uint32_t id, Slot::State state);
   void control(ByteVector message);
@@ -175,6 +175,7 @@ class ChannelMux final : private RequestUser {
   std::function<bool(const ForwardedOpen&)> forwarded_;
   std::unordered_map<uint32_t, Slot> slots_;
   uint32_t next_id_ = 0;
+  const std::shared_ptr<WindowShare> share_;
   WindowPolicy windows_;
   std::deque<ByteVector> controls_;  // small messages, before any data
   std::deque<uint32_t> urgent_;      // expedited channels that want to write, in turn

@@ -88,7 +88,7 @@ void ChannelMux::on_failure(MessageReader message) {
   Slot* slot = find(id, Slot::State::opening);
   if (!message.ok() || slot == nullptr) return fail(kMalformed);
   ChannelUser* user = slot->user;
-  slots_.erase(id);
+  erase_slot(id);
   forget_settled_opens();
   if (user != nullptr) user->on_open_failed(open_failure(reason, text));
 }
@@ -141,7 +141,7 @@ void ChannelMux::on_close(MessageReader message) {
   if (!message.ok() || found == slots_.end()) return fail(kMalformed);
   ChannelUser* user = found->second.user;
   if (found->second.state == Slot::State::open) control(close_channel(found->second.peer_id));
-  slots_.erase(found);
+  erase_slot(id);
   if (user != nullptr) user->on_close();
 }
 

@@ -26,16 +26,21 @@ void ChannelQueue::append(Bytes bytes, Buffer& buffer) {
   size_ += bytes.size();
   if (bytes.size() >= kWorthTaking) {
     const auto begin = static_cast<uint32_t>(bytes.data() - buffer.get());
-    chunks_.push_back({std::move(buffer), begin, begin + static_cast<uint32_t>(bytes.size()), 0});
-    return;
+    const uint32_t end = begin + static_cast<uint32_t>(bytes.size());
+    return add({std::move(buffer), begin, end, 0, end});
   }
   if (chunks_.size() == head_ || chunks_.back().spare < bytes.size()) {
-    chunks_.push_back({allocate(kGathered), 0, 0, kGathered});
+    add({allocate(kGathered), 0, 0, kGathered, kGathered});
   }
   Chunk& last = chunks_.back();
   std::memcpy(last.buffer.get() + last.end, bytes.data(), bytes.size());
   last.end += static_cast<uint32_t>(bytes.size());
   last.spare -= static_cast<uint32_t>(bytes.size());
+}
+
+void ChannelQueue::add(Chunk chunk) {
+  charge_.set(charge_.bytes() + chunk.cost);
+  chunks_.push_back(std::move(chunk));
 }
 
 Bytes ChannelQueue::front() const {
@@ -52,6 +57,7 @@ void ChannelQueue::consume(size_t n) {
   size_ -= n;
   if (chunk.begin < chunk.end) return;
   chunk.buffer.reset();
+  charge_.set(charge_.bytes() - chunk.cost);
   ++head_;
   if (empty()) {
     clear();
@@ -64,6 +70,7 @@ void ChannelQueue::consume(size_t n) {
 void ChannelQueue::clear() {
   chunks_ = std::vector<Chunk>();
   head_ = size_ = 0;
+  charge_.set(0);
 }
 
 }  // namespace tunproxy::ssh

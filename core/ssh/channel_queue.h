@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/bytes.h"
+#include "core/base/memory_budget.h"
 
 namespace tunproxy::ssh {
 
@@ -21,6 +22,9 @@ using Buffer = std::unique_ptr<uint8_t[], FreeBuffer>;
 /// channel's window bounds it; small pieces are gathered, so that memory stays near size().
 class ChannelQueue {
  public:
+  /// REQUIRES: `budget` outlives it.
+  explicit ChannelQueue(MemoryBudget& budget) : charge_(budget) {}
+
   /// `bytes` lie in `buffer`, which is taken if that is worth it.
   void append(Bytes bytes, Buffer& buffer);
   bool empty() const { return size_ == 0; }
@@ -36,11 +40,15 @@ class ChannelQueue {
     uint32_t begin;
     uint32_t end;
     uint32_t spare;  // bytes behind end that more may be gathered in
+    uint32_t cost;   // of the buffer
   };
+
+  void add(Chunk chunk);
 
   std::vector<Chunk> chunks_;
   size_t head_ = 0;  // chunks before it are used up
   size_t size_ = 0;
+  MemoryCharge charge_;
 };
 
 }  // namespace tunproxy::ssh

@@ -26,13 +26,9 @@ size_t fitting(size_t got, Duration undisturbed, Duration took) {
 
 bool WindowPolicy::on_received(ReceiveWindow& window, size_t n, Instant now) {
   if (n > window.open) return false;
-  advance(now);
+  share_.on_data(window.epoch, now);
   window.open -= n;
   window.received += n;
-  if (window.epoch != epoch_) {
-    window.epoch = epoch_;
-    ++active_now_;
-  }
   if (window.round != round_) join_round(window);
   since_round_ += n;
   if (measuring_) {
@@ -48,22 +44,13 @@ void WindowPolicy::join_round(ReceiveWindow& window) const {
   if (window.wanted == 0 && window.received >= kGrowAfter) {
     window.wanted = first_;
   } else if (took_part && verdict_ == Verdict::grow && window.got >= window.wanted / 4 * 3) {
-    window.wanted = std::min(window.wanted * 2, kLargest);
+    window.wanted = std::min(window.wanted * 2, WindowShare::kLargest);
   } else if (took_part && verdict_ == Verdict::shrink) {
     window.wanted = std::clamp(fitting(window.got, *undisturbed_, took_), kInitial,
                                std::max(window.wanted, kInitial));
   }
   window.round = round_;
   window.got = 0;
-}
-
-void WindowPolicy::advance(Instant now) {
-  const auto epoch = static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count() + 1);
-  if (epoch == epoch_) return;
-  active_before_ = epoch == epoch_ + 1 ? active_now_ : 0;
-  active_now_ = 0;
-  epoch_ = epoch;
 }
 
 bool WindowPolicy::wants_round(Instant now) const {
@@ -105,17 +92,11 @@ WindowPolicy::Verdict WindowPolicy::judge(Duration took) {
   return Verdict::grow;
 }
 
-size_t WindowPolicy::share() const {
-  const size_t active = std::max({active_now_, active_before_, size_t{1}});
-  const size_t least = std::clamp(budget_ / 256, kSmallest, kInitial);
-  return std::clamp(budget_ / active, least, kLargest);
-}
-
 size_t WindowPolicy::due(const ReceiveWindow& window, size_t queued) const {
   const size_t wanted = window.received < kGrowAfter ? kInitial
                         : window.wanted == 0         ? first_
                                                      : window.wanted;
-  const size_t size = std::min(wanted, share());
+  const size_t size = std::min(wanted, share_.most());
   const size_t held = window.open + queued;
   if (held >= size || size - held < size / kSteps) return 0;
   return size - held;

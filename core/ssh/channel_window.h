@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "core/base/time.h"
+#include "core/ssh/window_share.h"
 
 namespace tunproxy::ssh {
 
@@ -13,14 +14,14 @@ namespace tunproxy::ssh {
 struct ReceiveWindow {
   size_t open = 0;      ///< what the server may still send
   size_t received = 0;  ///< in the channel's life
-  uint64_t epoch = 0;   ///< when the last bytes came
+  uint64_t epoch = 0;   ///< WindowShare's
   size_t wanted = 0;    ///< its size, if the budget allows; 0: not yet known
   uint64_t round = 0;   ///< of the measurement in which `got` came
   size_t got = 0;
 };
 
-/// Tunes windows to bandwidth × delay, within a budget of memory that the channels on which data
-/// flows share. Idle ones keep what they opened with.
+/// Tunes the windows of a session to bandwidth × delay, within what its WindowShare grants. Idle
+/// ones keep what they opened with.
 ///
 /// Measured in rounds: its owner asks the server for an answer, which comes behind all data that is
 /// under way. When that takes hardly longer than it ever did, a channel that received a full window
@@ -30,19 +31,17 @@ struct ReceiveWindow {
 /// is not ours, and is ignored for a while.
 class WindowPolicy {
  public:
-  static constexpr size_t kSmallest = 16 * 1024;  ///< with a small budget
-  static constexpr size_t kInitial = 64 * 1024;
-  static constexpr size_t kFirst = 2 * 1024 * 1024;  ///< of a transfer; OpenSSH's
-  static constexpr size_t kLargest = 16 * 1024 * 1024;
-  static constexpr size_t kBudget = 32 * 1024 * 1024;
+  static constexpr size_t kInitial = WindowShare::kInitial;  ///< until more than a little came
+  static constexpr size_t kFirst = 2 * 1024 * 1024;          ///< of a transfer; OpenSSH's
+
+  /// REQUIRES: `share` outlives it.
+  explicit WindowPolicy(WindowShare& share) : share_(share) {}
 
   /// Notes that `n` bytes came. False: more than the window allowed.
   bool on_received(ReceiveWindow& window, size_t n, Instant now);
   /// How much to add to the window when `queued` bytes are not consumed yet; 0 while it is not
   /// worth a message.
   size_t due(const ReceiveWindow& window, size_t queued) const;
-  /// For all channels together; what is granted stays so.
-  void set_budget(size_t bytes) { budget_ = bytes; }
 
   /// Enough came since the last round for another.
   bool wants_round(Instant now) const;
@@ -53,16 +52,10 @@ class WindowPolicy {
  private:
   enum class Verdict : uint8_t { keep, grow, shrink };
 
-  size_t share() const;
-  void advance(Instant now);
   void join_round(ReceiveWindow& window) const;
   Verdict judge(Duration took);
 
-  size_t budget_ = kBudget;
-  uint64_t epoch_ = 1;        // seconds
-  size_t active_now_ = 0;     // channels with data in this epoch
-  size_t active_before_ = 0;  // in the one before
-
+  WindowShare& share_;
   uint64_t round_ = 1;
   Instant round_began_{};
   bool measuring_ = false;

@@ -18,11 +18,9 @@ Pool::Pool(io::Loop& loop, PoolOptions options)
     : loop_(loop),
       options_(std::move(options)),
       keepalive_(options_.session.keepalive),
-      window_budget_(options_.window_budget),
       tick_(loop, [this] { tick(); }),
       sweep_(loop, [this] { sweep(); }) {
   members_.push_back(std::make_unique<Member>(loop_, options_.session));
-  share_windows();
   first().on_state([this](State, const Error* error) {
     update_state(error);
     sweep_.schedule();
@@ -112,7 +110,6 @@ void Pool::tick() {
     measure(*member);
     channels += member->supervisor.load().channels;
   }
-  share_windows();
   sweep();
   shrink();
   consider();
@@ -125,14 +122,6 @@ void Pool::measure(Member& member) const {
   member.rate = carried >= member.carried ? carried - member.carried : carried;
   member.carried = carried;
   if (load.channels > 0 || member.used_at == Instant{}) member.used_at = loop_.now();
-}
-
-// Those that carry much share it; the others hardly use what they have.
-void Pool::share_windows() {
-  const auto busy = std::count_if(members_.begin(), members_.end(),
-                                  [](const auto& member) { return member->rate >= kMuch; });
-  const size_t each = window_budget_ / static_cast<size_t>(std::max<ptrdiff_t>(busy, 1));
-  for (const auto& member : members_) member->supervisor.set_window_budget(each);
 }
 
 void Pool::consider() {
@@ -231,11 +220,6 @@ void Pool::network_changed() {
 void Pool::set_keepalive(Duration keepalive) {
   keepalive_ = keepalive;
   for (const auto& member : members_) member->supervisor.set_keepalive(keepalive);
-}
-
-void Pool::set_window_budget(size_t bytes) {
-  window_budget_ = bytes > 0 ? bytes : options_.window_budget;
-  share_windows();
 }
 
 Pool::Status Pool::status() const {

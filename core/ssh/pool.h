@@ -20,8 +20,6 @@ struct PoolOptions {
   /// Makes the logins of all others. They must ask nobody: with what the first one was told.
   /// Empty: there are no others.
   std::function<Result<std::unique_ptr<Login>>()> make_quiet_login;
-  /// Bytes that the server may send ahead on all sessions (see Session::set_window_budget).
-  size_t window_budget = 32 * 1024 * 1024;
   size_t sessions = 4;        ///< at most
   Duration idle = 60s;        ///< a session without flows is closed after that, but the first
   Duration refused = 10min;   ///< after which a server is asked for more that refused
@@ -74,8 +72,6 @@ class Pool final : public net::Proxy {
   const std::vector<Endpoint>& addresses() const;
   void network_changed();
   void set_keepalive(Duration keepalive);
-  /// In place of PoolOptions::window_budget, from now on; 0: that again.
-  void set_window_budget(size_t bytes);
 
   std::unique_ptr<net::Attempt> connect(const Target& target, StreamDone done) override;
   std::unique_ptr<net::Attempt> bind(const Target& from, net::OnBound on_bound,
@@ -109,7 +105,6 @@ class Pool final : public net::Proxy {
   Supervisor& lightest(bool* sound = nullptr) const;
   void tick();
   void measure(Member& member) const;
-  void share_windows();
   void consider();
   size_t wanted() const;
   void grow();
@@ -129,7 +124,6 @@ class Pool final : public net::Proxy {
   Supervisor::Counters past_;  // of members that are gone
   uint64_t online_times_ = 0;
   Duration keepalive_;
-  size_t window_budget_;
   io::Timer tick_;
   io::Task sweep_;
   Expedited expedited_{*this};

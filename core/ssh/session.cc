@@ -45,6 +45,7 @@ class Session::Impl {
  public:
   Impl(io::Loop& loop, SessionLogin::LoggedIn logged_in, const SessionOptions& options)
       : mux_(loop, std::move(logged_in.stream), std::move(logged_in.transport),
+             options.windows ? options.windows : std::make_shared<WindowShare>(loop.memory()),
              options.open_timeout, [this](const Error& error) { on_lost(error); }),
         forwards_(mux_, options.server_address) {
     mux_.open_standing_session(&standing_);
@@ -153,10 +154,6 @@ Instant Session::last_heard() const {
 
 SessionLoad Session::load() const {
   return impl_->load();
-}
-
-void Session::set_window_budget(size_t bytes) {
-  impl_->mux().set_window_budget(bytes);
 }
 
 void Session::on_closed(std::function<void(const Error&)> closed) {

@@ -12,6 +12,7 @@
 #include "core/net/proxy.h"
 #include "core/ssh/login.h"
 #include "core/ssh/session_load.h"
+#include "core/ssh/window_share.h"
 
 namespace tunproxy::ssh {
 
@@ -22,6 +23,8 @@ struct SessionOptions {
   /// The server's as its peers see it, if that is known: what bind() reports.
   std::optional<IpAddress> server_address;
   std::string ciphers;  ///< empty: AES-GCM first where the CPU has AES, else chacha20
+  /// With the sessions that have the same one; null: with nobody.
+  std::shared_ptr<WindowShare> windows;
 };
 
 struct ExecResult {
@@ -67,9 +70,6 @@ class Session final : public net::Proxy {
   /// When bytes came from the server, whatever they were.
   Instant last_heard() const;
   SessionLoad load() const;
-  /// How much servers may send ahead of what was consumed, on all channels together (32 MB unless
-  /// it is set). Less makes long fat ways slower; what was granted stays granted.
-  void set_window_budget(size_t bytes);
 
   /// Called once when the connection is lost; all channels have failed by then. To destroy the
   /// session from it, hand it to Loop::retire().

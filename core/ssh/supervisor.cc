@@ -131,7 +131,6 @@ void Supervisor::came_online(std::unique_ptr<Session> session) {
   });
   auto before = std::exchange(line_, std::make_unique<Line>());
   line_->session = std::move(session);
-  if (window_budget_ > 0) now->set_window_budget(window_budget_);
   line_->liveness =
       std::make_unique<Liveness>(loop_, *now, options_.keepalive, options_.asleep,
                                  [this, now](auto state) { on_liveness(now, state); });
@@ -231,12 +230,6 @@ void Supervisor::set_keepalive(Duration keepalive) {
   options_.keepalive = keepalive;
   if (line_) line_->liveness->set_keepalive(keepalive);
   for (auto& line : leaving_) line->liveness->set_keepalive(keepalive);
-}
-
-void Supervisor::set_window_budget(size_t bytes) {
-  if (window_budget_ == bytes) return;
-  window_budget_ = bytes;
-  if (line_) line_->session->set_window_budget(bytes);
 }
 
 bool Supervisor::sound() const {

@@ -75,8 +75,6 @@ class Supervisor final : public net::Proxy {
   /// no session. Cheap to call, also often: a few tries a second is all that it causes.
   void network_changed();
   void set_keepalive(Duration keepalive);
-  /// Session::set_window_budget() of the session for new flows, and of those that follow it.
-  void set_window_budget(size_t bytes);
 
   /// Through the session, or as soon as there is one; host_unreachable if that takes too long.
   std::unique_ptr<net::Attempt> connect(const Target& target, StreamDone done) override;
@@ -146,7 +144,6 @@ class Supervisor final : public net::Proxy {
   std::vector<std::unique_ptr<Line>> leaving_;  // former ones with flows
   Counters past_;                               // of sessions that are gone
   Instant online_since_{};
-  size_t window_budget_ = 0;  // 0: the session's own
   Connector connector_;
   Backoff backoff_;
   unsigned silent_tries_ = 0;  // dials in a row that nobody answered

@@ -22,7 +22,8 @@ const Error kHungUp{ErrorCode::reset, "TLS: the peer hung up during the handshak
 Stream::Stream(io::Loop& loop, std::unique_ptr<net::Stream> below,
                std::unique_ptr<ssl_st, Freed> connection, std::shared_ptr<void> context,
                std::string name)
-    : context_(std::move(context)),
+    : memory_(loop.memory()),
+      context_(std::move(context)),
       below_(std::move(below)),
       connection_(std::move(connection)),
       rejection_{std::move(name), {}},
@@ -83,11 +84,12 @@ void Stream::pump() {
   } while (!error_ && feed());
   notice_end_below();
   flush();
+  charge();
 }
 
 /// Moves some bytes up from below. False: none are there, or those that are must wait.
 bool Stream::feed() {
-  const bool full = established_ && in_.room() == 0;
+  const bool full = established_ && room() == 0;
   const Bytes bytes = below_->peek();
   if (bytes.empty() || full || BIO_ctrl_pending(from_peer_) >= kRecord) return false;
   if (!std::exchange(begun_, true) && look_at_plain_peer()) return false;
@@ -114,11 +116,10 @@ void Stream::shake_hands() {
 }
 
 void Stream::receive() {
-  while (!error_ && !peer_finished_ && in_.room() > 0) {
-    const MutableBytes room = in_.prepare(std::min(in_.room(), kRecord));
+  for (size_t most = room(); !error_ && !peer_finished_ && most > 0; most = room()) {
+    const MutableBytes to = in_.prepare(std::min(most, kRecord));
     size_t n = 0;
-    const int result =
-        SSL_read_ex(connection_.get(), room.data(), std::min(in_.room(), room.size()), &n);
+    const int result = SSL_read_ex(connection_.get(), to.data(), std::min(most, to.size()), &n);
     in_.commit(result == 1 ? n : 0);
     if (result != 1) return check(result);
   }
@@ -145,7 +146,7 @@ void Stream::notice_end_below() {
     if (!peer_finished_ || !finished()) error_ = *below_->error();
     return;
   }
-  if (!below_->ended() || BIO_ctrl_pending(from_peer_) >= kRecord || in_.room() == 0) return;
+  if (!below_->ended() || BIO_ctrl_pending(from_peer_) >= kRecord || room() == 0) return;
   if (!established_) return fail(kHungUp);
   if (!peer_finished_) error_ = kCutOff;
 }
@@ -191,12 +192,28 @@ size_t Stream::unsent() const {
   return BIO_ctrl_pending(to_peer_);
 }
 
+size_t Stream::room() const {
+  const size_t most = within_budget(kReceived);
+  return in_.size() < most ? most - in_.size() : 0;
+}
+
+// A record has to fit in any case.
+size_t Stream::within_budget(size_t bytes) const {
+  return std::min(bytes, std::max(memory_.allowance(), kRecord));
+}
+
+// OpenSSL's buffers do not shrink.
+void Stream::charge() {
+  const size_t queued = BIO_ctrl_pending(from_peer_) + unsent();
+  charge_.set(std::max(charge_.bytes(), kFixed + queued));
+}
+
 size_t Stream::write(Bytes bytes) {
   if (error_ || !established_ || finishing_) return 0;
   flush();
   size_t taken = 0;
   ERR_clear_error();
-  while (taken < bytes.size() && unsent() < unsent_limit_) {
+  while (taken < bytes.size() && unsent() < within_budget(unsent_limit_)) {
     size_t n = 0;
     const Bytes rest = bytes.subspan(taken);
     const int result =
@@ -208,6 +225,7 @@ size_t Stream::write(Bytes bytes) {
     taken += n;
     flush();
   }
+  charge();
   if (error_) progress_.schedule();
   return taken;
 }

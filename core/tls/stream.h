@@ -23,8 +23,11 @@ namespace tunproxy::tls {
 /// consumed.
 class Stream final : public net::Stream {
  public:
+  /// Both within what the loop's memory budget allows.
   static constexpr size_t kReceived = 64 * 1024;  ///< decrypted and not yet consumed
   static constexpr size_t kUnsent = 64 * 1024;  ///< encrypted and not yet taken by the stream below
+  /// What a connection is charged for OpenSSL's own memory.
+  static constexpr size_t kFixed = 16 * 1024;
   /// How long a peer that has said goodbye may take to close the connection below, before we do.
   static constexpr Duration kLinger = 2s;
 
@@ -66,14 +69,19 @@ class Stream final : public net::Stream {
   void fail(Error error);
   void check(int result);
   size_t unsent() const;
+  size_t room() const;
+  size_t within_budget(size_t bytes) const;
+  void charge();
 
+  MemoryBudget& memory_;
   std::shared_ptr<void> context_;
   std::unique_ptr<net::Stream> below_;
   std::unique_ptr<ssl_st, Freed> connection_;
   bio_st* from_peer_ = nullptr;  // both belong to the connection
   bio_st* to_peer_ = nullptr;
   Rejection rejection_;
-  ByteQueue in_{kReceived};
+  ByteQueue in_{kReceived, &memory_};
+  MemoryCharge charge_{memory_, kFixed};
   bool established_ = false;
   bool begun_ = false;  // the peer sent something
   bool finishing_ = false;

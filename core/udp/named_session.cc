@@ -38,14 +38,28 @@ void NamedSession::send(const Target& to, Bytes payload) {
 void NamedSession::wait(const Target& to, Bytes payload) {
   if (!waiting_.contains(to.name()) && waiting_.size() >= kMaxNames) return;
   Waiting& waiting = waiting_[to.name()];
-  if (waiting.datagrams.size() >= kMaxDatagrams) waiting.datagrams.pop_front();
-  waiting.datagrams.emplace_back(to.port(), ByteVector(payload.begin(), payload.end()));
+  while (!waiting.datagrams.empty() && full(waiting, payload.size())) {
+    waiting_bytes_.set(waiting_bytes_.bytes() - waiting.datagrams.front().second.size());
+    waiting.datagrams.pop_front();
+  }
+  if (!full(waiting, payload.size())) {
+    waiting.datagrams.emplace_back(to.port(), ByteVector(payload.begin(), payload.end()));
+    waiting_bytes_.set(waiting_bytes_.bytes() + payload.size());
+  }
   if (waiting.look_up != nullptr) return;
   waiting.look_up = cache_.fetch(to.name(), [this, name = to.name()] { found(name); });
 }
 
+bool NamedSession::full(const Waiting& waiting, size_t more) const {
+  const size_t most = std::min(kMaxBytes, cache_.memory().allowance());
+  return waiting.datagrams.size() >= kMaxDatagrams || waiting_bytes_.bytes() + more > most;
+}
+
 void NamedSession::found(const std::string& name) {
   const auto waiting = waiting_.extract(name);
+  for (const auto& [port, payload] : waiting.mapped().datagrams) {
+    waiting_bytes_.set(waiting_bytes_.bytes() - payload.size());
+  }
   const std::optional<IpAddress>* known = cache_.find(name);
   if (known == nullptr || !*known) return;
   const IpAddress address = **known;

@@ -11,6 +11,7 @@
 
 #include "core/base/address.h"
 #include "core/base/bytes.h"
+#include "core/base/memory_budget.h"
 #include "core/base/time.h"
 #include "core/dns/lookup.h"
 #include "core/io/loop.h"
@@ -34,6 +35,7 @@ class NameCache {
   const std::optional<IpAddress>* find(const std::string& name);
   /// `done` hears that find() knows it now.
   std::unique_ptr<net::Attempt> fetch(const std::string& name, std::function<void()> done);
+  MemoryBudget& memory() { return loop_.memory(); }
 
  private:
   struct Entry {
@@ -52,12 +54,13 @@ class NameCache {
 /// names without an address are dropped.
 class NamedSession final : public net::DatagramSession {
  public:
-  static constexpr size_t kMaxNames = 16;      ///< looked up at once
-  static constexpr size_t kMaxDatagrams = 16;  ///< that wait for one name
+  static constexpr size_t kMaxNames = 16;                  ///< looked up at once
+  static constexpr size_t kMaxDatagrams = 16;              ///< that wait for one name
+  static constexpr size_t kMaxBytes = size_t{128} * 1024;  ///< of all, if the memory budget allows
 
   /// REQUIRES: `cache` outlives it
   NamedSession(NameCache& cache, std::unique_ptr<net::DatagramSession> inner)
-      : cache_(cache), inner_(std::move(inner)) {}
+      : cache_(cache), inner_(std::move(inner)), waiting_bytes_(cache.memory()) {}
 
   void send(const Target& to, Bytes payload) override;
 
@@ -67,11 +70,13 @@ class NamedSession final : public net::DatagramSession {
     std::unique_ptr<net::Attempt> look_up;
   };
   void wait(const Target& to, Bytes payload);
+  bool full(const Waiting& waiting, size_t more) const;
   void found(const std::string& name);
 
   NameCache& cache_;
   std::unique_ptr<net::DatagramSession> inner_;
   std::unordered_map<std::string, Waiting> waiting_;
+  MemoryCharge waiting_bytes_;
 };
 
 }  // namespace tunproxy::udp

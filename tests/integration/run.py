@@ -12,6 +12,7 @@ import scenarios_cli
 import scenarios_config
 import scenarios_cuts
 import scenarios_flows
+import scenarios_limits
 import scenarios_java
 import scenarios_machine
 import scenarios_names

@@ -27,8 +27,11 @@ def block(number):
 
 
 def send_sequence(sock, total):
+    """Holds no block of its own: there may be hundreds of these at a time."""
     for number in range((total + BLOCK - 1) // BLOCK):
-        sock.sendall(memoryview(block(number))[: min(BLOCK, total - number * BLOCK)])
+        size = min(BLOCK, total - number * BLOCK)
+        sock.sendall(struct.pack("!Q", number)[:size])
+        sock.sendall(memoryview(BASE)[: max(0, size - 8)])
 
 
 def receive_sequence(sock, pause=0.0):
@@ -54,6 +57,22 @@ def receive_sequence(sock, pause=0.0):
 
 def connect(host, port, timeout=LIMIT):
     return socket.create_connection((host, int(port)), timeout=timeout)
+
+
+def receive_exactly(sock, count):
+    got = b""
+    while len(got) < count:
+        part = sock.recv(count - len(got))
+        if not part:
+            raise ValueError(f"the connection ended after {got!r}")
+        got += part
+    return got
+
+
+def ask_socks(sock, host, port):
+    """CONNECT to an IPv4 address: the code of the reply."""
+    sock.sendall(bytes([5, 1, 0]) + bytes([5, 1, 0, 1]) + socket.inet_aton(host) + struct.pack("!H", int(port)))
+    return receive_exactly(sock, 12)[3]
 
 
 def reset(sock):
@@ -266,6 +285,61 @@ def verb_stall(host, ready):
     sock.sendall(b"%d\n" % (1 << 30))
     open(ready, "w", encoding="ascii").close()
     time.sleep(LIMIT)
+
+
+def stalled(host, socks_port):
+    """A download of which nothing is read; through a SOCKS listener if there is a port of one."""
+    sock = socket.socket()
+    sock.settimeout(LIMIT)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.connect(("127.0.0.1", socks_port) if socks_port else (host, SOURCE))
+    if socks_port and ask_socks(sock, host, SOURCE) != 0:
+        return None
+    sock.sendall(b"%d\n" % (1 << 30))
+    return sock
+
+
+def verb_stall_many(host, count, socks_port, ready):
+    """Many of these, until killed; tells how many were let."""
+    socks = []
+    for _ in range(int(count)):
+        try:
+            sock = stalled(host, int(socks_port))
+        except OSError:
+            sock = None
+        if sock is not None:
+            socks.append(sock)
+    with open(ready + ".new", "w", encoding="ascii") as file:
+        file.write(str(len(socks)))
+    os.rename(ready + ".new", ready)
+    time.sleep(LIMIT)
+
+
+def verb_echoes(host, socks_port, count, port=ECHO):
+    """`count` connections, one after the other and all kept open; then an echo on each. Prints how each connect ended: "ok" or
+    the name of the error, or a SOCKS reply; how many of each."""
+    outcomes = {}
+    socks = []
+    for _ in range(int(count)):
+        outcome = "ok"
+        try:
+            if int(socks_port):
+                sock = connect("127.0.0.1", socks_port)
+                code = ask_socks(sock, host, port)
+                outcome = "ok" if code == 0 else f"reply {code}"
+            else:
+                sock = connect(host, port)
+        except OSError as error:
+            outcome = errno.errorcode.get(error.errno or 0, str(error))
+        if outcome == "ok":
+            socks.append(sock)
+        outcomes[outcome] = outcomes.get(outcome, 0) + 1
+    for number, sock in enumerate(socks):
+        message = b"%08d" % number
+        sock.sendall(message)
+        if receive_exactly(sock, 8) != message:
+            raise ValueError(f"connection {number}: a wrong echo")
+    print(json.dumps(outcomes))
 
 
 def start_connects(selector, host, ports):

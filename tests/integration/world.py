@@ -320,13 +320,15 @@ class World:
     def traffic_in_background(self, name, *arguments):
         return self.spawn(CLIENT, name, [sys.executable, TRAFFIC, *map(str, arguments)])
 
-    def tunproxy(self, *arguments, user=None):
-        """Starts the program in the client's namespace; see Program."""
+    def tunproxy(self, *arguments, user=None, files=None):
+        """Starts the program in the client's namespace, with at most `files` descriptors; see Program."""
         environment = {"PATH": os.environ["PATH"], "HOME": self.directory, "TERM": "dumb",
                        "ASAN_OPTIONS": "detect_leaks=1:exitcode=99", "UBSAN_OPTIONS": "print_stacktrace=1"}
         command = [FORMER["program"], *map(str, arguments)]
         if user is not None:
             command = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *command]
+        if files is not None:
+            command = ["prlimit", f"--nofile={files}:{files}", *command]
         program = Program(self.directory, f"tunproxy{len(self.programs)}", inside(CLIENT, command), environment)
         self.programs.append(program)
         return program

@@ -48,6 +48,10 @@ void add_tunnel(const Json& tunnel, std::string& text) {
   text += fmt::format("UDP:      {}\n", about.empty() ? carrier.value("name", "") : about);
   const std::string resolver = tunnel.value("resolver", "");
   if (!resolver.empty()) text += fmt::format("names:    {}\n", resolver);
+  const Json memory = tunnel.value("memory", Json::object());
+  const double cap = memory.value("cap", 0.0);
+  text += fmt::format("memory:   {}{} in buffers\n", bytes(memory.value("used", 0.0)),
+                      cap > 0 ? " of " + bytes(cap) : "");
   const Json sessions = tunnel.value("sessions", Json::array());
   for (const Json& session : sessions) {
     text += fmt::format("session:  {}: {}, {} flows, {}", session.value("name", ""),

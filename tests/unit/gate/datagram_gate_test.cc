@@ -44,6 +44,38 @@ class DatagramGates : public testing::GateTest {
   bool closed_ = false;
 };
 
+TEST_F(DatagramGates, WithoutMemoryThereIsNoFurtherAssociation) {
+  loop_.memory().set_cap(2 * account::Account::kFlowCost);
+  std::optional<ErrorCode> outcome;
+  const auto another = gate_.associate([](auto&&...) { FAIL(); }, [](const Error&) { FAIL(); },
+                                       [&](Result<std::unique_ptr<net::DatagramSession>> session) {
+                                         ASSERT_FALSE(session);
+                                         outcome = session.error().code;
+                                       });
+  EXPECT_FALSE(outcome) << "called from within";
+  ASSERT_TRUE(until([&] { return outcome.has_value(); }));
+  EXPECT_EQ(outcome, ErrorCode::limit);
+  EXPECT_EQ(refused(ErrorCode::limit), 1U);
+  EXPECT_EQ(tunnel_udp_.all.size(), 1U);
+  send("192.0.2.1:53");
+  EXPECT_EQ(sent(tunnel_udp_), List{"192.0.2.1:53"});
+}
+
+TEST_F(DatagramGates, WhatWaitsIsChargedAndBounded) {
+  set_rules("deny 10.0.0.0/8");
+  names_.silent = true;
+  const size_t before = loop_.memory().used();
+  const std::string large(60000, 'x');
+  for (int i = 0; i < 5; ++i) send("a.example:53", large);
+  EXPECT_EQ(dropped(account::Drop::waiting), 3U);
+  EXPECT_GE(loop_.memory().used() - before, 2 * large.size());
+  loop_.memory().set_cap(1024 * 1024);  // then one association may hold much less
+  send("a.example:53", "x");
+  EXPECT_EQ(dropped(account::Drop::waiting), 4U);
+  session_.reset();
+  EXPECT_EQ(loop_.memory().used(), 0U);
+}
+
 TEST_F(DatagramGates, EachDestinationIsJudged) {
   set_rules("deny udp 10.0.0.0/8\ndeny tcp *\ndirect *:123");
   send("192.0.2.1:53");

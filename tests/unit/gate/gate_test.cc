@@ -1,5 +1,6 @@
 #include "core/gate/gate.h"
 
+#include "core/base/log.h"
 #include "core/gate/observing_names.h"
 #include "tests/unit/gate/gate_support.h"
 
@@ -67,6 +68,52 @@ TEST_F(Gates, WhatIsDeniedNeverReachesAWay) {
   EXPECT_EQ(refused(ErrorCode::not_allowed), 3U);
   EXPECT_EQ(account_.counters().rules.at("line 1"), 1U);
   EXPECT_TRUE(account_.flows().empty());
+}
+
+TEST_F(Gates, WithoutMemoryNewFlowsAreRefusedAndOpenOnesStay) {
+  connect("a.example");
+  ASSERT_TRUE(asked(tunnel_, 1));
+  auto far = tunnel_.succeed(0);
+  ASSERT_TRUE(until([&] { return done_; }));
+  EXPECT_EQ(loop_.memory().used(), account::Account::kFlowCost);
+  loop_.memory().set_cap(account::Account::kFlowCost * 2);
+  for (const char* host : {"b.example", "192.0.2.1"}) {
+    connect(host);
+    ASSERT_TRUE(until([&] { return done_; }));
+    EXPECT_EQ(outcome_, ErrorCode::limit);
+  }
+  attempt_ = gate_.bind(
+      target("192.0.2.1"), [](auto) { FAIL(); },
+      [this](Result<net::Accepted> accepted) {
+        outcome_ = accepted.error().code;
+        done_ = true;
+      });
+  done_ = false;
+  ASSERT_TRUE(attempt_);
+  ASSERT_TRUE(until([&] { return done_; }));
+  EXPECT_EQ(outcome_, ErrorCode::limit);
+  EXPECT_EQ(refused(ErrorCode::limit), 3U);
+  EXPECT_EQ(tunnel_.calls.size(), 1U);
+  EXPECT_EQ(stream_->write(as_bytes("x")), 1U);
+  stream_.reset();
+  EXPECT_EQ(loop_.memory().used(), 0U);
+  connect("c.example");
+  EXPECT_TRUE(asked(tunnel_, 2));
+}
+
+TEST_F(Gates, PeopleAreToldOfALimitButNotOfEachFlow) {
+  std::vector<std::string> lines;
+  const auto sink = std::make_shared<log::Sink>();
+  sink->write = [&](log::Level, std::string_view line) { lines.emplace_back(line); };
+  const log::UseSink use(sink);
+  loop_.memory().set_cap(1);
+  for (int i = 0; i < 10; ++i) {
+    connect("secret.example");
+    ASSERT_TRUE(until([&] { return done_; }));
+  }
+  ASSERT_EQ(lines.size(), 1U);
+  EXPECT_NE(lines[0].find("--memory"), std::string::npos) << lines[0];
+  EXPECT_EQ(lines[0].find("secret"), std::string::npos) << lines[0];
 }
 
 TEST_F(Gates, DirectGoesOutsideAndOnlyIfThereIsSuchAWay) {

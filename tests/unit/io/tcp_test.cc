@@ -51,6 +51,25 @@ std::string read_all(TcpStream& stream) {
   return all;
 }
 
+TEST_F(TcpTest, WhatNobodyReadsIsChargedAndBoundedByTheMemoryBudget) {
+  const auto held_by_stalled = [this] {
+    connect();
+    size_t held = 0;
+    accepted_->on_progress([&] { held = accepted_->peek().size(); });
+    const std::string block(1'000'000, 'x');
+    dialled_->on_progress([&] { (void)dialled_->write(as_bytes(block)); });
+    EXPECT_TRUE(run_until(loop_, [&] { return held > 0; }));
+    EXPECT_GE(loop_.memory().used(), held);
+    accepted_.reset();
+    dialled_.reset();
+    EXPECT_EQ(loop_.memory().used(), 0U);
+    return held;
+  };
+  EXPECT_GT(held_by_stalled(), 20'000U);
+  loop_.memory().set_cap(64 * 1024);
+  EXPECT_LE(held_by_stalled(), MemoryBudget::kSmallestLeast);
+}
+
 TEST_F(TcpTest, CarriesMuchBothWaysAndHalfCloses) {
   connect();
   std::string text(20'000'000, '\0');

@@ -247,16 +247,12 @@ TEST(WayOut, AnAnonymousClientHasNoName) {
   EXPECT_FALSE(asked->peer);
 }
 
-TEST(WayOut, TheProgramMayRefuseRequests) {
+TEST(WayOut, WithoutMemoryRequestsAreRefused) {
   io::Loop loop;
   FakeProxy proxy(loop);
-  ServerOptions options;
-  bool full = true;
-  options.admit = [&]() -> Result<void> {
-    if (full) return Error{ErrorCode::limit, "the memory budget is used up"};
-    return {};
-  };
-  Server server(loop, proxy, options);
+  Server server(loop, proxy);
+  MemoryCharge others(loop.memory(), 1000);
+  loop.memory().set_cap(1000);
   ServedClient socks5(loop, server);
   socks5.send(socks5_request());
   EXPECT_TRUE(socks5.receives(bytes_of({5, 0, 5, 1, 0, 1, 0, 0, 0, 0, 0, 0})));
@@ -264,9 +260,16 @@ TEST(WayOut, TheProgramMayRefuseRequests) {
   http.send(kHttp);
   EXPECT_TRUE(http.is_parted());
   EXPECT_EQ(http.text().substr(0, 12), "HTTP/1.1 503");
-  EXPECT_NE(http.text().find("memory budget"), std::string::npos);
+  EXPECT_NE(http.text().find("the memory that buffers may take"), std::string::npos);
   EXPECT_EQ(server.stats().over_limit, 2u);
-  full = false;
+  std::vector<std::unique_ptr<ServedClient>> silent;
+  while (silent.size() <= Admission::kMaxRefusals) {
+    silent.push_back(std::make_unique<ServedClient>(loop, server));
+  }
+  EXPECT_GE(server.stats().dropped, 1u) << "closed unheard";
+  EXPECT_LE(server.half_open(), Admission::kMaxRefusals);
+  silent.clear();
+  others.set(0);
   ServedClient later(loop, server);
   later.send(kHttp);
   EXPECT_TRUE(run_until(loop, [&] { return proxy.calls.size() == 1; }));

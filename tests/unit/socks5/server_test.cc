@@ -140,17 +140,22 @@ TEST(Server, ClosesAClientThatMakesNoRequestInTime) {
 TEST(Server, RefusesPolitelyAboveItsMaximum) {
   io::Loop loop;
   FakeProxy proxy(loop);
-  Server server(loop, proxy, with_maximum(2));
+  ServerOptions options = with_maximum(2);
+  std::vector<std::string> told;
+  options.on_limit = [&](std::string_view limit) { told.emplace_back(limit); };
+  Server server(loop, proxy, options);
   std::vector<std::unique_ptr<ServedClient>> clients;
   for (int i = 0; i < 3; ++i) clients.push_back(std::make_unique<ServedClient>(loop, server));
   for (auto& client : clients) client->send(hello_and_request());
   EXPECT_TRUE(clients[2]->receives(greeted(1)));
   EXPECT_EQ(proxy.calls.size(), 2u);
+  EXPECT_EQ(told, std::vector<std::string>{"too many connections"});
   for (size_t i = 0; i < Admission::kMaxRefusals + 1; ++i) {
     clients.push_back(std::make_unique<ServedClient>(loop, server));
   }
   EXPECT_TRUE(run_until(loop, [&] { return clients.back()->stream->error() != nullptr; }));
   EXPECT_EQ(server.connections(), 2 + Admission::kMaxRefusals);
+  EXPECT_EQ(told.size(), 3u);
 }
 
 TEST(Server, DiesWithConnectionsInEveryState) {

@@ -275,6 +275,21 @@ TEST_P(UdpServerTest, EndsWhenIdle) {
   EXPECT_EQ(server_->associations(), 0u);
 }
 
+TEST_P(UdpServerTest, QuietOnesEndWhereMemoryIsShort) {
+  Control quiet = associate();
+  const Control busy = associate();
+  const Instant start = loop_.now();
+  ASSERT_TRUE(run_until(loop_, [&] { return loop_.now() - start >= 20ms; }));
+  UdpPeer client(loop_, GetParam());
+  client.send(busy.bound, datagram(kTarget, text("still here")));
+  ASSERT_TRUE(client.receives(1));
+  server_->drop_quiet_udp(20ms);
+  EXPECT_EQ(server_->associations(), 1u);
+  EXPECT_TRUE(quiet.ends(loop_));
+  EXPECT_TRUE(datagrams_.all[0]->destroyed);
+  EXPECT_FALSE(datagrams_.all[1]->destroyed);
+}
+
 TEST_P(UdpServerTest, IsNotIdleWhileItCarries) {
   ServerOptions options;
   options.udp_idle = 500ms;

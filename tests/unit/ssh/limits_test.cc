@@ -74,8 +74,8 @@ TEST_F(LimitsTest, TheOneSessionChannelIsForACommand) {
 }
 
 TEST_F(LimitsTest, ASmallWindowBudgetIsEnough) {
+  loop_.memory().set_cap(64 * 1024);
   connect_session();
-  session_->set_window_budget(64 * 1024);
   carry(20, 500000);
 }
 

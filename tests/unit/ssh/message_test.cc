@@ -59,7 +59,8 @@ TEST(ChannelMessage, ReaderReadsWhatTheWriterWrote) {
 }
 
 TEST(ChannelQueue, GivesBackWhatCameInOrder) {
-  ChannelQueue queue;
+  MemoryBudget budget;
+  ChannelQueue queue(budget);
   std::string expected;
   for (size_t i = 0; i < 300; ++i) {
     const std::string text(i % 7 == 0 ? 3000 : i, static_cast<char>('a' + i % 26));
@@ -68,6 +69,8 @@ TEST(ChannelQueue, GivesBackWhatCameInOrder) {
     expected += text;
   }
   EXPECT_EQ(queue.size(), expected.size());
+  EXPECT_GE(budget.used(), queue.size());
+  EXPECT_LE(budget.used(), 2 * queue.size());
   std::string got;
   for (size_t step = 1; !queue.empty(); step = step * 3 % 4093) {
     const Bytes front = queue.front();
@@ -75,12 +78,15 @@ TEST(ChannelQueue, GivesBackWhatCameInOrder) {
     const Bytes piece = front.first(std::min(front.size(), step));
     got += as_text(piece);
     queue.consume(piece.size());
+    ASSERT_GE(budget.used(), queue.size());
   }
   EXPECT_EQ(got, expected);
+  EXPECT_EQ(budget.used(), 0u);
 }
 
 TEST(ChannelQueue, TakesLargePayloadsAndLeavesSmallOnes) {
-  ChannelQueue queue;
+  MemoryBudget budget;
+  ChannelQueue queue(budget);
   Buffer small = buffer_of("abc");
   queue.append({small.get(), 3}, small);
   EXPECT_TRUE(small);

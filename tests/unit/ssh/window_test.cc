@@ -1,9 +1,12 @@
 // Receive windows: how they follow the way, and share the budget; and how much may be sent ahead.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <deque>
+#include <memory>
 #include <vector>
 
+#include "core/ssh/channel_queue.h"
 #include "core/ssh/channel_window.h"
 #include "core/ssh/send_ahead.h"
 
@@ -12,47 +15,125 @@ namespace {
 
 constexpr size_t kMega = 1024 * 1024;
 
-TEST(WindowPolicy, IdleChannelsKeepASmallWindowAndBusyOnesGrow) {
-  WindowPolicy policy;
-  ReceiveWindow window{.open = WindowPolicy::kInitial};
+// Channels of some sessions.
+class Channels : public ::testing::Test {
+ protected:
+  struct Channel {
+    explicit Channel(MemoryBudget& budget) : queue(budget) {}
+    ReceiveWindow window;
+    ChannelQueue queue;
+
+    size_t held() const { return window.open + queue.size(); }
+  };
+
+  std::unique_ptr<Channel> open() {
+    auto channel = std::make_unique<Channel>(budget_);
+    channel->window.open = share_.initial();
+    share_.opened();
+    return channel;
+  }
+  /// The server sends; what comes stays in the queue if the channel stalls.
+  void receive(Channel& channel, size_t bytes, Instant now, bool stalls = false) {
+    while (bytes > 0) {
+      const size_t n = std::min<size_t>(bytes, 32 * 1024);
+      ASSERT_TRUE(policy_.on_received(channel.window, n, now));
+      Buffer buffer(static_cast<uint8_t*>(std::malloc(n)));
+      channel.queue.append({buffer.get(), n}, buffer);
+      bytes -= n;
+      while (!stalls && !channel.queue.empty()) consume(channel);
+    }
+  }
+  void consume(Channel& channel) {
+    channel.queue.consume(channel.queue.front().size());
+    channel.window.open += policy_.due(channel.window, channel.queue.size());
+  }
+
+  MemoryBudget budget_;
+  WindowShare share_{budget_};
+  WindowPolicy policy_{share_};
+};
+
+TEST_F(Channels, KeepASmallWindowWhileIdleAndGrowWhenBusy) {
+  ReceiveWindow window{.open = share_.initial()};
+  EXPECT_EQ(window.open, WindowPolicy::kInitial);
   const Instant now{100s};
-  ASSERT_TRUE(policy.on_received(window, 1000, now));
-  EXPECT_EQ(policy.due(window, 1000), 0u);  // not consumed: nothing to give
-  EXPECT_EQ(policy.due(window, 0), 0u);     // too little to be worth a message
-  ASSERT_TRUE(policy.on_received(window, 40000, now));
-  EXPECT_EQ(window.open + policy.due(window, 0), WindowPolicy::kFirst);
-  EXPECT_EQ(window.open + 41000 + policy.due(window, 41000), WindowPolicy::kFirst);
+  ASSERT_TRUE(policy_.on_received(window, 1000, now));
+  EXPECT_EQ(policy_.due(window, 1000), 0u);  // not consumed: nothing to give
+  EXPECT_EQ(policy_.due(window, 0), 0u);     // too little to be worth a message
+  ASSERT_TRUE(policy_.on_received(window, 40000, now));
+  EXPECT_EQ(window.open + policy_.due(window, 0), WindowPolicy::kFirst);
+  EXPECT_EQ(window.open + 41000 + policy_.due(window, 41000), WindowPolicy::kFirst);
 }
 
-TEST(WindowPolicy, ManyActiveChannelsShareTheBudget) {
-  WindowPolicy policy;
+TEST_F(Channels, ShareTheBudgetWithThoseOfOtherSessions) {
   std::vector<ReceiveWindow> windows(1000, {.open = WindowPolicy::kInitial});
+  WindowPolicy other(share_);
   size_t total = 0;
-  for (auto& window : windows) {
-    ASSERT_TRUE(policy.on_received(window, 50000, Instant{100s}));
+  for (size_t i = 0; i < windows.size(); ++i) {
+    ASSERT_TRUE((i % 2 == 0 ? policy_ : other).on_received(windows[i], 50000, Instant{100s}));
   }
-  for (const auto& window : windows) total += window.open + policy.due(window, 0);
+  for (const auto& window : windows) total += window.open + policy_.due(window, 0);
   EXPECT_LE(total, windows.size() * WindowPolicy::kInitial);
   // Those that fell silent give way.
-  ASSERT_TRUE(policy.on_received(windows[0], 10, Instant{103s}));
-  EXPECT_EQ(windows[0].open + policy.due(windows[0], 0), WindowPolicy::kFirst);
+  ASSERT_TRUE(policy_.on_received(windows[0], 10, Instant{103s}));
+  EXPECT_EQ(windows[0].open + policy_.due(windows[0], 0), WindowPolicy::kFirst);
 }
 
-TEST(WindowPolicy, ASmallBudgetIsKept) {
-  WindowPolicy policy;
-  policy.set_budget(kMega);
+TEST_F(Channels, KeepASmallBudget) {
+  budget_.set_cap(2 * kMega);
   std::vector<ReceiveWindow> windows(16, {.open = WindowPolicy::kInitial});
-  for (auto& window : windows) ASSERT_TRUE(policy.on_received(window, 65000, Instant{100s}));
+  for (auto& window : windows) ASSERT_TRUE(policy_.on_received(window, 65000, Instant{100s}));
   size_t total = 0;
-  for (const auto& window : windows) total += window.open + policy.due(window, 0);
+  for (const auto& window : windows) total += window.open + policy_.due(window, 0);
   EXPECT_LE(total, kMega);
 }
 
-TEST(WindowPolicy, NoticesAServerThatSendsTooMuch) {
-  WindowPolicy policy;
+TEST_F(Channels, OpenWithLessTheMoreThereAre) {
+  budget_.set_cap(16 * kMega);
+  std::vector<std::unique_ptr<Channel>> channels;
+  size_t total = 0;
+  while (channels.size() < 1000) {
+    channels.push_back(open());
+    EXPECT_GE(channels.back()->window.open, MemoryBudget::kSmallestLeast);
+    total += channels.back()->window.open;
+  }
+  EXPECT_EQ(channels.front()->window.open, WindowPolicy::kInitial);
+  EXPECT_LE(total, budget_.cap());  // though all are filled at once
+  share_.closed(channels.size());
+  EXPECT_EQ(share_.initial(), WindowPolicy::kInitial);
+}
+
+// Each of them was fast before the program that it is for stopped reading.
+TEST_F(Channels, ThatStallOneAfterTheOtherStayWithinTheBudget) {
+  budget_.set_cap(32 * kMega);
+  std::vector<std::unique_ptr<Channel>> channels;
+  Instant now{100s};
+  while (channels.size() < 400 && budget_.admits()) {
+    now += 1s;
+    channels.push_back(open());
+    Channel& channel = *channels.back();
+    for (int i = 0; i < 100; ++i) receive(channel, channel.window.open / 2, now);
+    receive(channel, channel.window.open, now, true);
+  }
+  EXPECT_GT(channels.front()->queue.size(), kMega);
+  EXPECT_GT(channels.size(), 200u);
+  EXPECT_LE(budget_.used(), budget_.cap());
+  // One that does not stall goes on, and has a large window again when there is memory.
+  std::unique_ptr<Channel> late = open();
+  receive(*late, late->window.open, now);
+  EXPECT_GE(late->window.open, budget_.least() / 2);
+  EXPECT_LE(late->window.open, WindowPolicy::kInitial);
+  share_.closed(channels.size());
+  channels.clear();
+  EXPECT_EQ(budget_.used(), 0u);
+  for (int i = 0; i < 3; ++i) receive(*late, late->window.open, now);
+  EXPECT_GT(late->window.open, kMega);
+}
+
+TEST_F(Channels, NoticeAServerThatSendsTooMuch) {
   ReceiveWindow window{.open = 100};
-  EXPECT_TRUE(policy.on_received(window, 100, Instant{}));
-  EXPECT_FALSE(policy.on_received(window, 1, Instant{}));
+  EXPECT_TRUE(policy_.on_received(window, 100, Instant{}));
+  EXPECT_FALSE(policy_.on_received(window, 1, Instant{}));
 }
 
 // A server that always has more to send, and a way to it with a delay, a bottleneck and a queue
@@ -123,7 +204,9 @@ class Way {
   const size_t rate_;
   Duration foreign_{};
   Instant now_{100s};
-  WindowPolicy policy_;
+  MemoryBudget budget_;
+  WindowShare share_{budget_};
+  WindowPolicy policy_{share_};
   ReceiveWindow window_{.open = WindowPolicy::kInitial};
   size_t credit_ = 0;
   size_t queued_ = 0;

@@ -124,6 +124,29 @@ TEST_F(TlsStreamTest, WhoDoesNotReadStopsWhoWrites) {
   EXPECT_GT(client().write(block), 0U);
 }
 
+TEST_F(TlsStreamTest, ASmallMemoryBudgetBoundsWhatWaits) {
+  shake_hands(files_->server(), files_->client());
+  EXPECT_GE(loop_.memory().used(), 2 * Stream::kFixed);
+  loop_.memory().set_cap(64 * 1024);
+  const ByteVector block(100000, 7);
+  size_t written = 0;
+  run_until(
+      loop_, [&] { return (written += client().write(block)) > 10000000; }, 300ms);
+  // A record and one to spare in each of the queues; the stream between has no budget.
+  EXPECT_LE(written, 64 * 1024 + 6 * 16 * 1024);
+  EXPECT_LE(server().peek().size(), 16 * 1024U);
+  EXPECT_GE(loop_.memory().used(), 2 * Stream::kFixed + server().peek().size());
+  size_t read = 0;
+  ASSERT_TRUE(run_until(loop_, [&] {
+    read += server().peek().size();
+    server().consume(server().peek().size());
+    return read == written;
+  }));
+  server_.reset();
+  client_.reset();
+  EXPECT_EQ(loop_.memory().used(), 0U);
+}
+
 /// Copies bytes between two streams, until told otherwise.
 class Middle {
  public:
