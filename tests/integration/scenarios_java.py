@@ -65,7 +65,8 @@ def properties(world, rounds=0):
     return [("place." + key, value) for key, value in (
         ("known_hosts_to_fill", world.path("new_known_hosts")), ("known_hosts", world.path("known_hosts")),
         ("known_hosts_by_name", world.path("known_hosts_by_name")), ("locked_key", world.path("locked_key")), ("key", world.path("user_key")), ("traffic", TRAFFIC),
-        ("udp_traffic", UDP_TRAFFIC), ("sshd", world.sshd.pid), ("rounds", rounds))]
+        ("udp_traffic", UDP_TRAFFIC), ("sshd", world.sshd.pid), ("rounds", rounds),
+        ("most_growth", scale(4 << 10, 24 << 10)))]  # KiB; sanitizers keep what is freed for a while
 
 
 def java(world, case, rounds=0):
