@@ -31,7 +31,7 @@ open class PacketTunnelProvider: NEPacketTunnelProvider, TunProxyDelegate {
         startLock.unlock()
         setTunnelNetworkSettings(networkSettings()) { [weak self] error in
             guard let self else { return }
-            if let error { return self.finishStart(error) }
+            if let error { self.finishStart(error); return }
             do {
                 try self.run()
             } catch {

@@ -90,10 +90,10 @@ public final class TunProxy {
 
     /// Waits for the end of the tunnel, unless a callback holds the last reference: then it ends afterwards.
     deinit {
-        let handle = handle, ear = ear
         guard tunproxy_destroy(handle) == Int32(TUNPROXY_ERROR_CALLBACK.rawValue) else { return ear.release() }
+        let address = UInt(bitPattern: handle), ear = ear
         DispatchQueue.global().async {
-            _ = tunproxy_destroy(handle)
+            _ = tunproxy_destroy(OpaquePointer(bitPattern: address))
             ear.release()
         }
     }
