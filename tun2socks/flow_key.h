@@ -18,7 +18,7 @@ struct FlowKeyHash {
   size_t operator()(const FlowKey& key) const noexcept {
     const size_t a = std::hash<Endpoint>()(key.application);
     const size_t b = std::hash<Endpoint>()(key.target);
-    return a ^ (b * 0x9e3779b97f4a7c15ULL + (a << 6) + (a >> 2));
+    return static_cast<size_t>(a ^ (b * 0x9e3779b97f4a7c15ULL + (a << 6) + (a >> 2)));
   }
 };
 

@@ -20,7 +20,7 @@ bool SendAhead::on_sent(size_t bytes, Instant now) {
   counted_ = 0;
   since_ = now;
   const uint64_t wanted = std::bit_floor(rate * static_cast<uint64_t>(kAhead.count()));
-  const size_t limit = std::clamp<uint64_t>(wanted, kLeast, kMost);
+  const auto limit = static_cast<size_t>(std::clamp<uint64_t>(wanted, kLeast, kMost));
   // It falls step by step: one slow moment is none of the connection's.
   const size_t next = std::max(limit, std::max(limit_ / 2, kLeast));
   const bool changed = next != limit_;
