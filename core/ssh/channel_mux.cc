@@ -129,8 +129,11 @@ void ChannelMux::forget_settled_opens() {
   if (deadlines_.empty()) open_timer_.stop();
 }
 
-void ChannelMux::request_exec(Slot& slot, std::string_view command) {
-  control(exec_request(slot.peer_id, command));
+bool ChannelMux::request_exec(Slot& slot, std::string_view command) {
+  ByteVector request = exec_request(slot.peer_id, command);
+  if (request.size() > Transport::kMaxPacket) return false;
+  control(std::move(request));
+  return true;
 }
 
 bool ChannelMux::request(ByteVector message, RequestUser* user) {

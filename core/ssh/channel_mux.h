@@ -94,8 +94,8 @@ class ChannelMux final : private RequestUser {
   Slot* take_standing_session(ChannelUser* user);
   /// The server forbids connections: says so to people, once.
   void tell_forbidden(const Error& error);
-  /// REQUIRES: open
-  void request_exec(Slot& slot, std::string_view command);
+  /// False: the command is too long for SSH, nothing was asked. REQUIRES: open
+  bool request_exec(Slot& slot, std::string_view command);
 
   /// Sends what window, turn and the transport allow; short: on_writable() follows.
   size_t write(Slot& slot, Bytes bytes);

@@ -37,8 +37,8 @@ ChannelOpen::~ChannelOpen() {
 void ChannelOpen::on_open() {
   if (command_.empty()) {
     hand_over();
-  } else {
-    mux_.request_exec(*slot_, command_);
+  } else if (!mux_.request_exec(*slot_, command_)) {
+    settle(Error{ErrorCode::limit, "the command is too long for an SSH connection"});
   }
 }
 

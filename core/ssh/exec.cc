@@ -30,7 +30,8 @@ Exec::~Exec() {
 }
 
 void Exec::on_open() {
-  mux_.request_exec(*slot_, command_);
+  if (mux_.request_exec(*slot_, command_)) return;
+  settle(Error{ErrorCode::limit, "the command is too long for an SSH connection"});
 }
 
 void Exec::on_open_failed(const Error& error) {

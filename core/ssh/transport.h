@@ -24,6 +24,8 @@ class Transport {
  public:
   /// Bytes that wait for the stream; above it nobody should send().
   static constexpr size_t kOutLimit = 512 * 1024;
+  /// The longest packet that libssh2 sends.
+  static constexpr size_t kMaxPacket = 34743;
   /// Gets one packet's payload, from within read_packets(); must not call the transport. The
   /// payload is in `buffer`, which may be taken.
   using OnPacket = std::function<void(Bytes payload, Buffer& buffer)>;
@@ -51,7 +53,7 @@ class Transport {
   Result<void> read_packets(net::Stream& stream);
 
   /// Sends one packet, `head` and `body` one after the other. False: keys are being exchanged,
-  /// nothing was sent, try again after more was read.
+  /// nothing was sent, try again after more was read. REQUIRES: <= kMaxPacket
   Result<bool> send(Bytes head, Bytes body);
   size_t out_size() const { return out_.size(); }
   size_t out_room() const { return out_.size() < kOutLimit ? kOutLimit - out_.size() : 0; }

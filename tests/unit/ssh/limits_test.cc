@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "core/ssh/transport.h"
 #include "tests/unit/ssh/session_fixture.h"
 
 namespace tunproxy::testing {
@@ -54,6 +55,24 @@ TEST_F(LimitsTest, KeysAreExchangedWhileProbesAndBindsWait) {
     carry(1, 100000);
   }
   EXPECT_TRUE(run_until([&] { return answered == 20 && bound == 20; }));
+}
+
+TEST_F(LimitsTest, ACommandThatIsTooLongIsRefusedAlone) {
+  connect_session();
+  constexpr size_t kAroundIt = 18;  // the rest of the request (RFC 4254 §6.5)
+  std::string command = "echo here #";
+  command.resize(ssh::Transport::kMaxPacket - kAroundIt, 'x');
+  const auto longest = exec(command);
+  ASSERT_TRUE(longest) << longest.error().message;
+  EXPECT_EQ(longest->output, "here\n");
+  command.push_back('x');
+  EXPECT_EQ(exec(command).error().code, ErrorCode::limit);
+  std::optional<Opened> stream;
+  const auto attempt = session_->run(command, [&](Opened outcome) { stream = std::move(outcome); });
+  ASSERT_TRUE(run_until([&] { return stream.has_value(); }));
+  EXPECT_EQ(stream->error().code, ErrorCode::limit);
+  EXPECT_EQ(exec("echo still here")->output, "still here\n");
+  EXPECT_EQ(session_->error(), nullptr);
 }
 
 TEST_F(LimitsTest, WithoutASessionChannelEverythingElseWorks) {
