@@ -10,7 +10,6 @@
 #include "core/socks5/socks4_wire.h"
 #include "core/socks5/wire.h"
 #include "core/udp/relay_wire.h"
-#include "core/udp/stream_wire.h"
 #include "core/udp/udpgw_wire.h"
 
 namespace tunproxy {
@@ -85,15 +84,6 @@ void check_http(Bytes input) {
 
 void check_udp(Bytes input) {
   check(input, udp::decode_udpgw);
-  check(input, udp::decode_uot_request);
-  check(input, udp::decode_hev, [](const auto& message, ByteVector& to) {
-    return succeeded(udp::encode_hev(message, to));
-  });
-  check(input, udp::decode_uot, [](const auto& message, ByteVector& to) {
-    return succeeded(udp::encode_uot(message, to));
-  });
-  check(input, udp::decode_uot_connected,
-        [](Bytes data, ByteVector& to) { return succeeded(udp::encode_uot_connected(data, to)); });
   check(input, udp::decode_relay, [](const udp::RelayMessage& message, ByteVector& to) {
     return !std::holds_alternative<udp::Unknown>(message.body) && succeeded(encode(message, to));
   });

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "core/udp/relay_wire.h"
-#include "core/udp/stream_wire.h"
 #include "core/udp/udpgw_wire.h"
 #include "tests/unit/socks5/wire_support.h"
 
@@ -14,7 +13,6 @@ using testing::bytes_of;
 using testing::encoded;
 using testing::expect_error;
 using testing::expect_incremental;
-using testing::expect_round_trip;
 
 const ByteVector kData = {1, 2, 3};
 
@@ -54,65 +52,6 @@ TEST(UdpgwWire, WrongFramesAreErrors) {
   expect_error(bytes_of({2, 0}), ErrorCode::protocol, decode_udpgw);
   expect_error(bytes_of({8, 0, 0, 0, 0, 1, 2, 3, 4, 0}), ErrorCode::protocol, decode_udpgw);
   expect_error(bytes_of({9, 0, 8, 0, 0, 1, 2, 3, 4, 0, 0}), ErrorCode::protocol, decode_udpgw);
-}
-
-TEST(HevWire, FramesMakeTheRoundTrip) {
-  for (const Target& address : all_kinds_of_targets()) {
-    ByteVector wire;
-    ASSERT_TRUE(encode_hev({address, kData}, wire));
-    expect_incremental(wire, decode_hev);
-    Bytes input = wire;
-    const auto decoded = decode_hev(input);
-    EXPECT_EQ((*decoded)->address, address);
-    EXPECT_TRUE(same((*decoded)->data, kData));
-  }
-}
-
-TEST(HevWire, HeaderLengthsAreThoseOfTheServer) {
-  ByteVector v4;
-  ASSERT_TRUE(encode_hev({*Target::parse("1.2.3.4:80"), kData}, v4));
-  EXPECT_EQ(v4, bytes_of({0, 3, 10, 1, 1, 2, 3, 4, 0, 80, 1, 2, 3}));
-  ByteVector v6;
-  ASSERT_TRUE(encode_hev({*Target::parse("[::1]:80"), kData}, v6));
-  EXPECT_EQ(v6[2], 22);
-}
-
-TEST(HevWire, WhatDoesNotFitIsRefusedAndWhatIsWrongAnError) {
-  ByteVector wire;
-  EXPECT_TRUE(encode_hev({*Target::parse("1.2.3.4:80"), ByteVector(kHevMaxData)}, wire));
-  EXPECT_FALSE(encode_hev({*Target::parse("1.2.3.4:80"), ByteVector(kHevMaxData + 1)}, wire));
-  EXPECT_FALSE(encode_hev({Target::from_host(std::string(255, 'a'), 1), {}}, wire));
-  expect_error(bytes_of({0, 0, 11, 1, 1, 2, 3, 4, 0, 80}), ErrorCode::protocol, decode_hev);
-  expect_error(bytes_of({0, 0, 10, 7}), ErrorCode::protocol, decode_hev);
-}
-
-TEST(UotWire, RequestsAndFramesMakeTheRoundTrip) {
-  for (const Target& address : all_kinds_of_targets()) {
-    expect_round_trip(UotRequest{true, address}, decode_uot_request);
-    expect_round_trip(UotRequest{false, address}, decode_uot_request);
-    ByteVector wire;
-    ASSERT_TRUE(encode_uot({address, kData}, wire));
-    expect_incremental(wire, decode_uot);
-    Bytes input = wire;
-    const auto decoded = decode_uot(input);
-    EXPECT_EQ((*decoded)->address, address);
-    EXPECT_TRUE(same((*decoded)->data, kData));
-  }
-  ByteVector wire;
-  ASSERT_TRUE(encode_uot_connected(kData, wire));
-  EXPECT_EQ(wire, bytes_of({0, 3, 1, 2, 3}));
-  expect_incremental(wire, decode_uot_connected);
-}
-
-TEST(UotWire, AddressTypesAreItsOwn) {
-  ByteVector wire;
-  ASSERT_TRUE(encode_uot({*Target::parse("1.2.3.4:80"), {}}, wire));
-  EXPECT_EQ(wire, bytes_of({0, 1, 2, 3, 4, 0, 80, 0, 0}));
-  expect_error(bytes_of({3}), ErrorCode::protocol, decode_uot);
-  expect_error(bytes_of({2, 0, 0, 80}), ErrorCode::protocol, decode_uot);
-  expect_error(bytes_of({2}), ErrorCode::protocol, decode_uot_request);
-  expect_error(bytes_of({1, 2}), ErrorCode::protocol, decode_uot_request);
-  EXPECT_FALSE(encode_uot_connected(ByteVector(65536), wire));
 }
 
 template <typename Body>
