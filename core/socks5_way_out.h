@@ -22,7 +22,7 @@ class Socks5WayOut final : public WayOut {
   Socks5WayOut(io::Loop& loop, const Config& config, const Platform& platform);
   ~Socks5WayOut() override;
 
-  void deny_datagrams_to(std::vector<Cidr>) override {}
+  void enforce_there(std::vector<rules::FarRule>) override {}
   void start(net::Done<void> done) override;
   void on_state(OnState changed) override { changed_ = std::move(changed); }
 

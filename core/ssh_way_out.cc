@@ -178,14 +178,24 @@ void SshWayOut::start_lane() {
   ssh::SupervisorOptions own = to_server(nullptr);
   own.addresses = pool_->addresses();
   udp::CarrierOptions carrier = carrier_options(config_);
-  carrier.helper.deny = denied_;
-  const size_t most = udp::HelperOptions::kMaxDeny;  // the gate here knows all of them
-  if (carrier.helper.deny.size() > most) carrier.helper.deny.resize(most);
   lane_ = std::make_unique<DatagramLane>(loop_, *pool_, std::move(own), std::move(carrier),
                                          config_.dns.resolver);
   lane_->carrier().resolve_by(*forwarder_, {});
+  lane_->carrier().enforce(far_rules_);
   server_names_ = std::make_unique<NameLane>(lane_->carrier(), *forwarder_);
   lane_->start();
+}
+
+// The resolver is asked whatever rules say of it.
+void SshWayOut::enforce_there(std::vector<rules::FarRule> rules) {
+  if (config_.dns.resolver && !rules.empty()) {
+    const Endpoint& resolver = *config_.dns.resolver;
+    const auto bits = static_cast<uint8_t>(resolver.address.bytes().size() * 8);
+    const rules::PortRange port{resolver.port, resolver.port};
+    rules.insert(rules.begin(), {false, {resolver.address, bits}, port});
+  }
+  far_rules_ = std::move(rules);
+  if (lane_) lane_->carrier().enforce(far_rules_);
 }
 
 void SshWayOut::pool_state(ssh::Pool::State state, const Error* error) {

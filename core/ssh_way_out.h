@@ -30,7 +30,7 @@ class SshWayOut final : public WayOut {
   SshWayOut(io::Loop& loop, const Config& config, const Platform& platform);
   ~SshWayOut() override;
 
-  void deny_datagrams_to(std::vector<Cidr> blocks) override { denied_ = std::move(blocks); }
+  void enforce_there(std::vector<rules::FarRule> rules) override;
   void start(net::Done<void> done) override;
   void on_state(OnState changed) override { changed_ = std::move(changed); }
 
@@ -67,7 +67,7 @@ class SshWayOut final : public WayOut {
   const Platform& platform_;
   OnState changed_;
   TunnelState state_ = TunnelState::idle;
-  std::vector<Cidr> denied_;
+  std::vector<rules::FarRule> far_rules_;
   std::optional<std::vector<Endpoint>> resolvers_;
   // What the user answered for each host of the path.
   std::vector<std::shared_ptr<ssh::Credentials>> credentials_;

@@ -69,7 +69,7 @@ void Tunnel::start(net::Done<void> done) {
   auto oversight = Oversight::create(loop_, config_, platform_, *this);
   if (!oversight) return done(oversight.error());
   oversight_ = std::move(*oversight);
-  out_->deny_datagrams_to(oversight_->keeper().rules().blocks_denied_to_udp());
+  out_->enforce_there(rules::far_rules(oversight_->keeper().rules()));
   out_->start([this, done = std::move(done)](Result<void> started) {
     if (started) connected();
     done(std::move(started));
@@ -158,6 +158,7 @@ void Tunnel::memory_pressure(MemoryPressure pressure) {
 
 Result<void> Tunnel::reload() {
   auto outcome = oversight_->reload(config_.rules);
+  out_->enforce_there(rules::far_rules(oversight_->keeper().rules()));
   if (!listener_) return outcome;
   auto listened = listener_->reload();
   return outcome ? listened : outcome;

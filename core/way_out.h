@@ -16,6 +16,7 @@
 #include "core/net/datagram_proxy.h"
 #include "core/net/name_service.h"
 #include "core/net/proxy.h"
+#include "core/rules/far_rule.h"
 #include "core/ssh/prompter.h"
 
 namespace tunproxy {
@@ -57,8 +58,8 @@ class WayOut {
   WayOut& operator=(const WayOut&) = delete;
   virtual ~WayOut() = default;
 
-  /// Blocks to which no datagram goes, for who carries them at the far end to know; before start().
-  virtual void deny_datagrams_to(std::vector<Cidr> blocks) = 0;
+  /// What who carries datagrams at the far end may enforce as well; at any time.
+  virtual void enforce_there(std::vector<rules::FarRule> rules) = 0;
   /// Connects and logs in. What follows is there once that succeeded.
   virtual void start(net::Done<void> done) = 0;
   /// After each change; the error is what ended the last connection, or everything, or nullptr.

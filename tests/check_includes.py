@@ -29,7 +29,7 @@ ALLOWED = {
     "core/control": CORE + ["core/rules", "core/account"],
     "core/tls": CORE,
     "core/http": CORE + ["core/tls"],
-    "core/udp": CORE + ["core/socks5", "core/ssh", "core/dns"],
+    "core/udp": CORE + ["core/socks5", "core/ssh", "core/dns", "core/rules"],
     "core": PROTOCOLS + ["tun2socks"],
     "tun2socks": CORE,
     "platform": PROTOCOLS + ["core", "tun2socks"],

@@ -29,22 +29,6 @@ class NormalName {
   size_t length_;
 };
 
-bool overlap(const Cidr& a, const Cidr& b) {
-  return a.contains(b.address) || b.contains(a.address);
-}
-
-// It may let a datagram to `block` through to the relay.
-bool may_tunnel_udp(const Rule& rule, const Cidr& block) {
-  if (rule.action != Action::tunnel || rule.criteria.protocol == Protocol::tcp) return false;
-  return rule.host.kind != HostPattern::Kind::block || overlap(rule.host.block, block);
-}
-
-bool denies_udp_altogether(const Rule& rule) {
-  return rule.action == Action::deny && rule.criteria.protocol != Protocol::tcp &&
-         rule.criteria.ports.empty() && rule.criteria.users.empty() &&
-         rule.host.kind == HostPattern::Kind::block;
-}
-
 }  // namespace
 
 RuleSet::RuleSet(Parsed parsed) : parsed_(std::move(parsed)) {
@@ -121,19 +105,6 @@ bool RuleSet::mentions(Action action) const {
 std::string RuleSet::name_of(uint32_t rule) const {
   if (rule >= parsed_.rules.size()) return "default";
   return fmt::format("{} {}", parsed_.rules[rule].origin, parsed_.rules[rule].line);
-}
-
-std::vector<Cidr> RuleSet::blocks_denied_to_udp() const {
-  std::vector<Cidr> blocks;
-  for (auto rule = parsed_.rules.begin(); rule != parsed_.rules.end(); ++rule) {
-    if (!denies_udp_altogether(*rule)) continue;
-    const Cidr& block = rule->host.block;
-    const bool open = std::any_of(parsed_.rules.begin(), rule, [&](const Rule& earlier) {
-      return may_tunnel_udp(earlier, block);
-    });
-    if (!open) blocks.push_back(block);
-  }
-  return blocks;
 }
 
 }  // namespace tunproxy::rules

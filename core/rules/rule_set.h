@@ -56,10 +56,6 @@ class RuleSet {
   /// "line 7", or "default": what a verdict's rule is called in counters and logs.
   std::string name_of(uint32_t rule) const;
 
-  /// Blocks to which no datagram goes, whoever sends it and whatever name was asked for: what a
-  /// relay at the far end can enforce by itself.
-  std::vector<Cidr> blocks_denied_to_udp() const;
-
  private:
   using Indices = std::vector<uint32_t>;  // ascending
   struct TextHash {

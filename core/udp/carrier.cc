@@ -159,6 +159,7 @@ void Carrier::ran(Result<std::unique_ptr<net::Stream>> helper) {
     drop();
     relay_ = std::move(*relay);
     relay_->on_closed([this](const Error& why) { died(kRelay, why); });
+    if (!rules_.empty()) relay_->enforce(rules_);
     came_up(kRelay);
   });
 }
@@ -258,6 +259,16 @@ void Carrier::settle_waiting() {
       waiting_.front()->refuse({ErrorCode::command_not_supported, why_not()});
     }
   }
+}
+
+void Carrier::enforce(std::vector<rules::FarRule> rules) {
+  if (rules.size() > Rules::kMaxRules) {
+    log::warn("the relay helper is told the first {} of {} rules about UDP; it enforces no others",
+              Rules::kMaxRules, rules.size());
+  }
+  if (rules == rules_) return;
+  rules_ = std::move(rules);
+  if (relay_) relay_->enforce(rules_);
 }
 
 void Carrier::set_state(State next) {

@@ -7,6 +7,7 @@
 #include <list>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/base/address.h"
 #include "core/io/loop.h"
@@ -67,6 +68,9 @@ class Carrier final : public net::DatagramProxy {
     names_ = std::make_unique<NameCache>(loop_, names, server);
   }
 
+  /// Who carries datagrams at the far end enforces these as well, if it can: a relay helper.
+  void enforce(std::vector<rules::FarRule> rules);
+
   State state() const { return state_; }
   /// What failed, and why, for people; empty if nothing did.
   std::string why_not() const;
@@ -112,7 +116,8 @@ class Carrier final : public net::DatagramProxy {
   Run run_;
   Connect connect_;
   std::unique_ptr<NameCache> names_;  // nullptr: names are dropped
-  State state_ = State::probing;      // the first probe() is to come
+  std::vector<rules::FarRule> rules_;
+  State state_ = State::probing;  // the first probe() is to come
   std::array<Way, kWays> ways_;
   bool asked_ = false;  // probe() was called
   std::function<void(State)> changed_;

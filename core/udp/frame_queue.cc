@@ -18,6 +18,7 @@ void clear_queued(ByteVector& bytes, size_t& head) {
 void FrameQueue::pushed(size_t size, Instant now, uint64_t tag) {
   frames_.push_back({size, now, tag});
   while ((frames_.size() > limits_.datagrams || bytes() > limits_.bytes) && drop_oldest()) {
+    ++dropped_.too_many;
   }
 }
 
@@ -33,14 +34,16 @@ bool FrameQueue::drop_oldest() {
   }
   head_ += size;
   frames_.erase(frames_.begin() + static_cast<ptrdiff_t>(index));
-  ++dropped_;
   forget_written();
   return true;
 }
 
 void FrameQueue::drop_stale(Instant now) {
   const size_t oldest = written_ == 0 ? 0 : 1;
-  while (frames_.size() > oldest && now - frames_[oldest].queued > limits_.age) drop_oldest();
+  while (frames_.size() > oldest && now - frames_[oldest].queued > limits_.age) {
+    drop_oldest();
+    ++dropped_.too_old;
+  }
 }
 
 void FrameQueue::consume(size_t n) {

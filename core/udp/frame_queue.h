@@ -17,6 +17,14 @@ struct QueueLimits {
   Duration age = 100ms;
 };
 
+/// Frames that were dropped.
+struct QueueDrops {
+  uint64_t too_old = 0;
+  uint64_t too_many = 0;  ///< or too many bytes
+
+  uint64_t sum() const { return too_old + too_many; }
+};
+
 /// Real time comes before completeness: frames that are too many or too old are dropped, the oldest
 /// first, and counted; one of which a part is out is completed. RelayQueue and UdpgwQueue say in
 /// their formats what is in it.
@@ -57,7 +65,7 @@ class FrameQueue {
   bool full() const { return frames_.size() >= limits_.datagrams || bytes() >= limits_.bytes; }
   size_t frames() const { return frames_.size(); }
   size_t bytes() const { return bytes_.size() - head_; }
-  uint64_t dropped() const { return dropped_; }
+  const QueueDrops& dropped() const { return dropped_; }
 
  private:
   struct Frame {
@@ -76,7 +84,7 @@ class FrameQueue {
   size_t head_ = 0;
   std::deque<Frame> frames_;  // what bytes_ holds from head_ on
   size_t written_ = 0;        // of the first frame
-  uint64_t dropped_ = 0;
+  QueueDrops dropped_;
 };
 
 /// Empties it; memory beyond what is usual goes back.

@@ -2,8 +2,6 @@
 
 #include <fmt/core.h>
 
-#include <cassert>
-
 #include "core/udp/relay_bootstrap_program.h"
 #include "core/udp/relay_wire.h"
 
@@ -26,13 +24,8 @@ constexpr const char* kCommand =
     "done;"
     "echo neither tunproxy-relay nor Python 3 is installed there;exit 127'";
 
-// Digits, hexadecimal letters and ".:/,-": no shell sees anything in them.
 std::string arguments_for(const HelperOptions& options) {
-  assert(options.deny.size() <= HelperOptions::kMaxDeny);
   std::string text;
-  for (const Cidr& block : options.deny) {
-    text += (text.empty() ? " --deny " : ",") + block.to_string();
-  }
   if (options.idle) text += fmt::format(" --idle-ms {}", options.idle->count());
   if (options.max_associations) {
     text += fmt::format(" --max-associations {}", *options.max_associations);

@@ -5,9 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
-#include "core/base/address.h"
 #include "core/base/bytes.h"
 #include "core/base/time.h"
 
@@ -15,9 +13,6 @@ namespace tunproxy::udp {
 
 /// What either helper is told on its command line; nullopt: its own default.
 struct HelperOptions {
-  static constexpr size_t kMaxDeny = 512;  ///< blocks; there is one line for all of it
-
-  std::vector<Cidr> deny;                    ///< it sends nothing there; REQUIRES: <= kMaxDeny
   std::optional<Duration> idle;              ///< then it ends an association
   std::optional<uint32_t> max_associations;  ///< it serves
 };

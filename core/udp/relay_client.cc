@@ -166,9 +166,23 @@ void RelayClient::expire() {
 
 // Datagrams.
 
+void RelayClient::enforce(const std::vector<rules::FarRule>& rules) {
+  const size_t count = std::min(rules.size(), Rules::kMaxRules);
+  size_t at = 0;
+  do {
+    Rules part;
+    const size_t n = std::min(count - at, Rules::kMaxEach);
+    const auto begin = rules.begin() + static_cast<ptrdiff_t>(at);
+    part.rules.assign(begin, begin + static_cast<ptrdiff_t>(n));
+    at += n;
+    part.more = at < count;
+    channel_.say({0, std::move(part)});
+  } while (at < count);
+}
+
 void RelayClient::send(uint32_t id, const Target& to, Bytes payload) {
   ++counters_.sent;
-  if (!associations_.contains(id) || !channel_.send(id, to, payload)) ++counters_.dropped;
+  if (!associations_.contains(id) || !channel_.send(id, to, payload)) ++counters_.gone;
 }
 
 void RelayClient::close(uint32_t id) {
@@ -182,6 +196,8 @@ void RelayClient::on_message(const RelayMessage& message) {
     on_packet(id, *packet);
   } else if (const auto* closed = std::get_if<UdpAssociateClosed>(&body)) {
     on_association_closed(id, error_of(closed->reason, closed->text));
+  } else if (const auto* stats = std::get_if<Stats>(&body)) {
+    counters_.helper = *stats;
   } else if (const auto* ended = std::get_if<CloseConnection>(&body); ended != nullptr && id == 0) {
     channel_.fail({ErrorCode::protocol, "the relay gave up: " + ended->text});
   } else if (const auto request = requests_.find(id); request != requests_.end()) {
@@ -223,7 +239,7 @@ void RelayClient::on_lost(const Error& error) {
 
 RelayClient::Counters RelayClient::counters() const {
   Counters counters = counters_;
-  counters.dropped += channel_.dropped();
+  counters.queue = channel_.dropped();
   return counters;
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <unordered_map>
+#include <vector>
 
 #include "core/base/bytes.h"
 #include "core/io/loop.h"
@@ -25,9 +26,11 @@ class RelayClient final : public net::DatagramProxy, private RelayChannel::User 
 
   struct Counters {
     uint64_t sent = 0;       ///< datagrams towards the helper
-    uint64_t dropped = 0;    ///< of these, before they left: too many, too old, association gone
+    uint64_t gone = 0;       ///< of these, dropped as their association, or the helper, is gone
+    QueueDrops queue;        ///< of these, before they left
     uint64_t received = 0;   ///< datagrams for an association
     uint64_t unclaimed = 0;  ///< datagrams for one that is gone
+    Stats helper;            ///< as it told lately
   };
 
   /// `done` gets the client when the helper has said hello, or why it cannot serve: timed_out,
@@ -49,6 +52,9 @@ class RelayClient final : public net::DatagramProxy, private RelayChannel::User 
   /// Asks the server's own resolver one DNS message (RFC 1035 §4.1); the answer, of any length,
   /// carries its id. Error host_unreachable: no resolver answered; timed_out; limit.
   std::unique_ptr<net::Attempt> resolve(Bytes query, net::Done<ByteVector> done);
+
+  /// The helper judges datagrams by these from now on; beyond Rules::kMaxRules it hears of none.
+  void enforce(const std::vector<rules::FarRule>& rules);
 
   const Hello& helper() const { return helper_; }  ///< what the helper said of itself
   size_t associations() const { return associations_.size(); }

@@ -49,7 +49,7 @@ class RelayChannel {
   void fail(Error error);
 
   bool open() const { return state_ == State::open; }
-  uint64_t dropped() const { return queue_.dropped(); }
+  const QueueDrops& dropped() const { return queue_.dropped(); }
 
  private:
   enum class State { connecting, open, lost };

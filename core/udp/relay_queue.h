@@ -39,7 +39,7 @@ class RelayQueue {
   size_t datagrams() const { return datagrams_.frames(); }
   size_t bytes() const { return datagrams_.bytes(); }  ///< of datagrams
   size_t control_size() const { return control_.size() - control_head_; }
-  uint64_t dropped() const { return datagrams_.dropped(); }
+  const QueueDrops& dropped() const { return datagrams_.dropped(); }
 
  private:
   ByteVector control_;

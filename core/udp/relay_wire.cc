@@ -16,12 +16,22 @@ constexpr size_t kLengthSize = 4;
 constexpr size_t kHeaderSize = 7;
 
 // In the order of RelayBody's alternatives; Unknown has none.
-constexpr std::array<uint8_t, 14> kTypes = {14,  15,  104, 201, 202, 203, 204,
-                                            220, 221, 222, 223, 224, 225, 226};
+constexpr std::array<uint8_t, 16> kTypes = {14,  15,  104, 201, 202, 203, 204, 220,
+                                            221, 222, 223, 224, 225, 226, 227, 228};
 
 void append_be32(ByteVector& to, uint32_t value) {
   append_be16(to, static_cast<uint16_t>(value >> 16));
   append_be16(to, static_cast<uint16_t>(value));
+}
+
+void append_be64(ByteVector& to, uint64_t value) {
+  append_be32(to, static_cast<uint32_t>(value >> 32));
+  append_be32(to, static_cast<uint32_t>(value));
+}
+
+uint64_t be64(Cursor& cursor) {
+  const uint64_t high = cursor.be32();
+  return high << 32 | cursor.be32();
 }
 
 // One reader and one writer for each body. The reader's cursor is short if the body is.
@@ -159,6 +169,66 @@ Result<void> read(Cursor& cursor, Credit& body) {
 }
 void write(ByteVector& to, const Credit& body) {
   append_be32(to, body.bytes);
+}
+
+// u8 more | for each: u8 flags | u8 prefix | u16 first port | u16 last port | address
+constexpr uint8_t kDenies = 1;
+constexpr uint8_t kIsV6 = 2;
+
+Result<rules::FarRule> read_rule(Cursor& cursor) {
+  rules::FarRule rule;
+  const uint8_t flags = cursor.u8();
+  const bool v6 = (flags & kIsV6) != 0;
+  rule.deny = (flags & kDenies) != 0;
+  rule.block.prefix = cursor.u8();
+  rule.ports.first = cursor.be16();
+  rule.ports.last = cursor.be16();
+  const Bytes address = cursor.take(v6 ? 16 : 4);
+  if (cursor.is_short()) return rule;
+  if (rule.block.prefix > address.size() * 8 || rule.ports.first > rule.ports.last) {
+    return Error{ErrorCode::protocol, "a rule that cannot be"};
+  }
+  rule.block.address = v6 ? IpAddress::v6(address.data()) : IpAddress::v4(address.data());
+  return rule;
+}
+
+Result<void> read(Cursor& cursor, Rules& body) {
+  body.more = cursor.u8() != 0;
+  while (!cursor.rest().empty() && !cursor.is_short()) {
+    const Result<rules::FarRule> rule = read_rule(cursor);
+    if (!rule) return rule.error();
+    body.rules.push_back(*rule);
+  }
+  return {};
+}
+void write(ByteVector& to, const Rules& body) {
+  to.push_back(body.more ? 1 : 0);
+  for (const rules::FarRule& rule : body.rules) {
+    const bool v6 = rule.block.address.is_v6();
+    to.push_back(static_cast<uint8_t>((rule.deny ? kDenies : 0) | (v6 ? kIsV6 : 0)));
+    to.push_back(rule.block.prefix);
+    append_be16(to, rule.ports.first);
+    append_be16(to, rule.ports.last);
+    append(to, rule.block.address.bytes());
+  }
+}
+
+template <typename Body, typename Visit>
+void each_counter(Body& body, Visit visit) {
+  visit(body.denied);
+  visit(body.failed);
+  visit(body.unresolved);
+  visit(body.unclaimed);
+  visit(body.too_old);
+  visit(body.too_many);
+}
+Result<void> read(Cursor& cursor, Stats& body) {
+  each_counter(body, [&cursor](uint64_t& counter) { counter = be64(cursor); });
+  cursor.take_rest();  // what later versions add
+  return {};
+}
+void write(ByteVector& to, const Stats& body) {
+  each_counter(body, [&to](uint64_t counter) { append_be64(to, counter); });
 }
 
 // Reads the body whose type stands at `Index` in kTypes, or tries the next one.

@@ -11,10 +11,12 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "core/base/address.h"
 #include "core/base/bytes.h"
 #include "core/base/result.h"
+#include "core/rules/far_rule.h"
 
 namespace tunproxy::udp {
 
@@ -51,7 +53,7 @@ struct UdpAssociateClosed {  // 204
   bool operator==(const UdpAssociateClosed&) const = default;
 };
 struct Hello {  // 220: both begin with it
-  static constexpr uint16_t kVersion = 1;
+  static constexpr uint16_t kVersion = 2;
   using Nonce = std::array<uint8_t, 16>;
 
   uint16_t version = kVersion;
@@ -81,6 +83,27 @@ struct Credit {  // 226: so many more bytes may be sent
   uint32_t bytes = 0;
   bool operator==(const Credit&) const = default;
 };
+/// Which datagrams the helper sends; in force when the last part has come, in place of those
+/// before.
+struct Rules {  // 227
+  /// Beyond that they are a mistake.
+  static constexpr size_t kMaxRules = 16384;
+  static constexpr size_t kMaxEach = 2048;  ///< in one message
+
+  bool more = false;  ///< another part follows
+  std::vector<rules::FarRule> rules;
+  bool operator==(const Rules&) const = default;
+};
+/// What the helper dropped, since it began and why. It tells by itself, but not often.
+struct Stats {              // 228
+  uint64_t denied = 0;      ///< by a rule
+  uint64_t failed = 0;      ///< not taken by the kernel
+  uint64_t unresolved = 0;  ///< for a name that has no address, or for one too many
+  uint64_t unclaimed = 0;   ///< for an association that is gone
+  uint64_t too_old = 0;     ///< towards the client
+  uint64_t too_many = 0;    ///< towards the client
+  bool operator==(const Stats&) const = default;
+};
 /// A type that we do not know: to be skipped.
 struct Unknown {
   uint8_t type = 0;
@@ -88,7 +111,7 @@ struct Unknown {
 
 using RelayBody = std::variant<OpenConnection, CloseConnection, SendEof, UdpAssociate,
                                UdpAssociateOpened, UdpPacket, UdpAssociateClosed, Hello, Ping, Pong,
-                               Resolve, Resolved, Data, Credit, Unknown>;
+                               Resolve, Resolved, Data, Credit, Rules, Stats, Unknown>;
 
 struct RelayMessage {
   uint32_t connection = 0;

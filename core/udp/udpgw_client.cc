@@ -134,9 +134,8 @@ std::unique_ptr<net::Attempt> UdpgwClient::associate(
 
 void UdpgwClient::send(uint32_t association, const Target& to, Bytes payload) {
   ++counters_.sent;
-  if (to.is_name()) ++counters_.names;
-  if (to.is_name() || payload.size() > kUdpgwMaxData || !associations_.contains(association)) {
-    ++counters_.dropped;
+  if (uint64_t* const drop = why_not(association, to, payload); drop != nullptr) {
+    ++*drop;
     return;
   }
   if (queue_.full() || queue_.bytes() >= kFlushAt) flush();
@@ -144,6 +143,13 @@ void UdpgwClient::send(uint32_t association, const Target& to, Bytes payload) {
   const uint16_t id = flow_to({association, remote});
   queue_.push({0, id, remote, payload}, slots_[id].binding, loop_.now());
   flush_.schedule();
+}
+
+// The counter of what stands against it, if anything.
+uint64_t* UdpgwClient::why_not(uint32_t association, const Target& to, Bytes payload) {
+  if (to.is_name()) return &counters_.names;
+  if (payload.size() > kUdpgwMaxData) return &counters_.too_long;
+  return associations_.contains(association) ? nullptr : &counters_.gone;
 }
 
 // The flow's id, which is now the most recently used one.
@@ -298,7 +304,7 @@ void UdpgwClient::fail(Error error) {
 
 UdpgwClient::Counters UdpgwClient::counters() const {
   Counters counters = counters_;
-  counters.dropped += queue_.dropped();
+  counters.queue = queue_.dropped();
   return counters;
 }
 

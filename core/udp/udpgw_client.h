@@ -25,7 +25,7 @@ struct UdpgwOptions {
   Duration probe_timeout = 2s;      ///< until the udpgw's resolver has answered
   Duration probe_interval = 500ms;  ///< the question may get lost: it is asked again
   Duration keepalive = 10s;         ///< after 20 s without a frame the udpgw hangs up
-  QueueLimits queue{};       ///< towards the udpgw
+  QueueLimits queue{};              ///< towards the udpgw
 };
 
 /// The udpgw keeps one socket for each (association, destination), here a flow, and returns only
@@ -43,8 +43,10 @@ class UdpgwClient final : public net::DatagramProxy {
 
   struct Counters {
     uint64_t sent = 0;       ///< datagrams of associations
-    uint64_t dropped = 0;    ///< of these, before they left: too many, too old, gone
     uint64_t names = 0;      ///< of these, dropped as the protocol knows no names
+    uint64_t too_long = 0;   ///< of these, dropped as its frames are shorter
+    uint64_t gone = 0;       ///< of these, dropped as their association is gone
+    QueueDrops queue;        ///< of these, before they left
     uint64_t evicted = 0;    ///< flows that others took the place of
     uint64_t received = 0;   ///< datagrams for an association
     uint64_t unclaimed = 0;  ///< datagrams for a flow that is gone
@@ -89,6 +91,7 @@ class UdpgwClient final : public net::DatagramProxy {
 
   void set_state(State next);
   void send(uint32_t association, const Target& to, Bytes payload);
+  uint64_t* why_not(uint32_t association, const Target& to, Bytes payload);
   uint16_t flow_to(const Key& key);
   uint16_t free_slot();
   void release(uint16_t id);

@@ -33,7 +33,7 @@ class UdpgwQueue {
   /// Another datagram would push one out.
   bool full() const { return frames_.full(); }
   size_t bytes() const { return frames_.bytes(); }
-  uint64_t dropped() const { return frames_.dropped(); }
+  const QueueDrops& dropped() const { return frames_.dropped(); }
 
  private:
   void set_rebind();

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "core/rules/rule_set.h"
+#include "core/rules/far_rule.h"
 
 namespace tunproxy::rules {
 namespace {
@@ -30,7 +30,9 @@ void check(std::string_view text) {
     require(verdict.rule == Verdict::kDefault || verdict.rule < set.rules().size());
     require(!verdict.needs_address || known == nullptr);
   }
-  require(set.blocks_denied_to_udp().size() <= set.rules().size());
+  const RuleSet far = rule_set(far_rules(set));
+  const Flow flow{Protocol::udp, "", &address, 53, ""};
+  require(far.judge(flow).action != Action::deny || set.judge(flow).action != Action::tunnel);
 }
 
 }  // namespace

@@ -22,6 +22,7 @@ import scenarios_rules
 import scenarios_socks
 import scenarios_trouble
 import scenarios_udp
+import scenarios_udp_helper
 import scenarios_udp_line
 import scenarios_udp_names
 import scenarios_udp_programs

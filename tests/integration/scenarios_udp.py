@@ -45,6 +45,14 @@ def helpers():
     return {pid: name for pid, name in processes_of(ACCOUNT_UID).items() if name in ("python3", "tunproxy-relay")}
 
 
+def installed_helper():
+    near = os.path.dirname(FORMER["program"])
+    built = [os.environ.get("TUNPROXY_RELAY", ""), f"{near}/tunproxy-relay", f"{near}/tools/relay/tunproxy-relay"]
+    built = [path for path in built if os.access(path, os.X_OK)]
+    check(built, "no tunproxy-relay: build it, or name it in TUNPROXY_RELAY")
+    return built[0]
+
+
 def expect_no_carrier(world, program, why):
     """Refused at once, the reason is told, names go on."""
     check(udp(world, "outcome", GOOD) == "ECONNREFUSED", "QUIC falls back at once")
@@ -96,13 +104,9 @@ def test_udp_echo(world):
 
 def test_udp_by_installed_helper(world):
     """tunproxy-relay, where the account's PATH has it, is used in place of Python."""
-    near = os.path.dirname(FORMER["program"])
-    built = [os.environ.get("TUNPROXY_RELAY", ""), f"{near}/tunproxy-relay", f"{near}/tools/relay/tunproxy-relay"]
-    built = [path for path in built if os.access(path, os.X_OK)]
-    check(built, "no tunproxy-relay: build it, or name it in TUNPROXY_RELAY")
     way = world.account("/bin/sh")
     os.makedirs(world.path("home/bin"))
-    shutil.copy(built[0], world.path("home/bin/tunproxy-relay"))
+    shutil.copy(installed_helper(), world.path("home/bin/tunproxy-relay"))
     program = udp_tunnel(world, way=way)
     check(list(helpers().values()) == ["tunproxy-relay"], f"the installed helper runs: {processes_of(ACCOUNT_UID)}")
     udp(world, "echo", GOOD, *SIZES)

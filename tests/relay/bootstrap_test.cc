@@ -112,19 +112,17 @@ TEST_P(EveryShell, FindsARelayInTheHome) {
   expect_service("/usr/bin:/bin", "tunproxy-relay");
 }
 
-// The first port is denied, the second association one too many, and it all ends by itself.
+// The second association is one too many, and the first ends by itself.
 TEST_P(EveryShell, EitherHelperKeepsToWhatItIsTold) {
-  told_ = {{*Cidr::parse("192.0.2.0/24"), *Cidr::parse("127.0.0.0/8")}, 300ms, 1};
+  told_ = {1s, 1};
   for (const std::string& path :
        {std::string("/usr/bin:/bin"), "/usr/bin:/bin:" + kRelayFolder.string()}) {
     auto client = start(path);
     ASSERT_TRUE(client) << client.error().message << helper_->errors();
     EXPECT_EQ((*client)->helper().max_associations, 1u);
-    EchoServer server(loop_);
     Flow flow(loop_, **client);
-    flow.send(server.local(), "denied");
+    EXPECT_TRUE(Flow(loop_, **client).failure);
     EXPECT_TRUE(run_until(loop_, [&] { return flow.closed.has_value(); })) << "idle";
-    EXPECT_TRUE(flow.received.empty());
     flow.session.reset();
     client->reset();
   }
@@ -156,8 +154,7 @@ TEST_F(OneShell, QuotesWhatTheFarEndSaysInstead) {
 }
 
 TEST_F(OneShell, NeedsNothingThatAShellTreatsSpecially) {
-  const std::string command =
-      udp::relay_command({{*Cidr::parse("10.0.0.0/8"), *Cidr::parse("::/0")}, 1s, 2});
+  const std::string command = udp::relay_command({1s, 2});
   EXPECT_TRUE(command.starts_with("exec sh -c '"));
   const std::string script = command.substr(12, command.size() - 13);
   EXPECT_EQ(command.back(), '\'');

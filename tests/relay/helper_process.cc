@@ -120,13 +120,21 @@ bool Flow::wait_for(size_t datagrams) {
 RawClient::RawClient(io::Loop& loop, HelperProcess& helper)
     : loop_(loop), stream_(helper.stream(loop)) {
   stream_->on_progress([this] {
-    const size_t written = stream_->write(outgoing_);
-    outgoing_.erase(outgoing_.begin(), outgoing_.begin() + static_cast<ptrdiff_t>(written));
-    for (Bytes bytes = stream_->peek(); reads && !bytes.empty(); bytes = stream_->peek()) {
-      append(incoming_, bytes);
-      stream_->consume(bytes.size());
-    }
+    write({});
+    take();
   });
+}
+
+void RawClient::read(bool reads) {
+  reads_ = reads;
+  take();
+}
+
+void RawClient::take() {
+  for (Bytes bytes = stream_->peek(); reads_ && !bytes.empty(); bytes = stream_->peek()) {
+    append(incoming_, bytes);
+    stream_->consume(bytes.size());
+  }
 }
 
 void RawClient::write(Bytes bytes) {
@@ -156,6 +164,12 @@ bool RawClient::greet() {
 }
 
 std::optional<udp::RelayMessage> RawClient::next() {
+  auto message = next_of_all();
+  while (message && std::holds_alternative<udp::Stats>(message->body)) message = next_of_all();
+  return message;
+}
+
+std::optional<udp::RelayMessage> RawClient::next_of_all() {
   std::optional<udp::RelayMessage> message;
   read_until([&] {
     if (message) return true;

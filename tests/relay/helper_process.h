@@ -98,18 +98,22 @@ class RawClient {
   /// Says hello and takes the helper's; false if it does not come.
   bool greet();
   /// The next message: its type by `body`, whose spans live until the next call.
+  std::optional<udp::RelayMessage> next_of_all();
+  /// The same without those that come when the helper likes.
   std::optional<udp::RelayMessage> next();
   /// The stream has ended, after whatever messages.
   bool ended();
   void finish() { stream_->finish(); }
 
-  bool reads = true;
+  void read(bool reads);
 
  private:
+  void take();
   bool read_until(const std::function<bool()>& condition);
 
   io::Loop& loop_;
   std::unique_ptr<io::TcpStream> stream_;
+  bool reads_ = true;
   ByteVector outgoing_;
   ByteVector incoming_;
   ByteVector last_;

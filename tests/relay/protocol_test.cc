@@ -121,6 +121,13 @@ TEST_P(RelayProtocol, GivesUpOnFieldsThatCannotBe) {
   wrong.back()[14] = 9;  // the type of the address
   wrong.push_back(encoded(udp::UdpPacket{Target::from_host("localhost", 9), {}}));
   wrong.back()[18] = '\n';  // in the name
+  wrong.push_back(encoded(udp::Rules{false, {{true, *Cidr::parse("10.0.0.0/8"), {}}}}));
+  wrong.back()[13] = 33;  // the length of the prefix
+  wrong.push_back(encoded(udp::Rules{false, {{true, *Cidr::parse("10.0.0.0/8"), {256, 300}}}}));
+  wrong.back()[16] = 0;  // the last port
+  for (const size_t size : {11, 13, 20, 33}) {
+    wrong.push_back(resized(encoded(udp::Rules{true, {{true, *Cidr::parse("::/0"), {}}}}), size));
+  }
   for (const ByteVector& message : wrong) {
     start();
     ASSERT_TRUE(client_->greet());
@@ -135,7 +142,7 @@ TEST_P(RelayProtocol, SkipsTypesThatItDoesNotKnow) {
   start();
   ASSERT_TRUE(client_->greet());
   ByteVector unknown = resized(encoded(udp::Ping{}), 5000);
-  for (const int type : {0, 77, 227, 255}) {
+  for (const int type : {0, 77, 229, 255}) {
     unknown[4] = static_cast<uint8_t>(type);
     client_->write(unknown);
   }
@@ -170,6 +177,17 @@ TEST_P(RelayProtocol, EnforcesItsLimitItself) {
   expect_complaint();
 }
 
+TEST_P(RelayProtocol, GivesUpOnRulesWithoutEnd) {
+  start();
+  ASSERT_TRUE(client_->greet());
+  udp::Rules part{true, {}};
+  part.rules.assign(udp::Rules::kMaxEach, {true, *Cidr::parse("10.0.0.0/8"), {}});
+  for (size_t sent = 0; sent <= udp::Rules::kMaxRules; sent += part.rules.size()) {
+    client_->say(0, part);
+  }
+  expect_complaint();
+}
+
 TEST_P(RelayProtocol, CarriesNoTcpAndNoUnknownAssociation) {
   start();
   ASSERT_TRUE(client_->greet());
@@ -186,7 +204,7 @@ TEST_P(RelayProtocol, CarriesNoTcpAndNoUnknownAssociation) {
 TEST_P(RelayProtocol, GivesUpOnAClientThatNeverReads) {
   start();
   ASSERT_TRUE(client_->greet());
-  client_->reads = false;
+  client_->read(false);
   ByteVector pings;
   for (int i = 0; i < 300000; ++i) append(pings, encoded(udp::Ping{}));
   client_->write(pings);

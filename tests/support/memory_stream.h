@@ -58,6 +58,6 @@ class MemoryStream final : public net::Stream {
 };
 
 /// Runs the loop until `condition` holds; false after `limit` of real time.
-bool run_until(io::Loop& loop, const std::function<bool()>& condition, Duration limit = 10s);
+bool run_until(io::Loop& loop, const std::function<bool()>& condition, Duration limit = 30s);
 
 }  // namespace tunproxy::testing

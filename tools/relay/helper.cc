@@ -24,6 +24,19 @@ constexpr udp::RelayQueue::Limits kQueue{SIZE_MAX, 1024 * 1024, 100ms};
 constexpr uint8_t kGeneral = 1;
 constexpr uint8_t kIdle = 6;
 constexpr uint8_t kNotSupported = 7;
+constexpr Duration kTellAtMostEach = 1s;
+
+std::vector<rules::FarRule> deny(const std::vector<Cidr>& blocks) {
+  std::vector<rules::FarRule> told;
+  for (const Cidr& block : blocks) told.push_back({true, block, {}});
+  return told;
+}
+
+bool denies(const rules::RuleSet& rules, const Endpoint& to) {
+  if (rules.rules().empty()) return false;
+  const rules::Flow flow{rules::Protocol::udp, "", &to.address, to.port, ""};
+  return rules.judge(flow).action == rules::Action::deny;
+}
 
 }  // namespace
 
@@ -34,12 +47,17 @@ Helper::Helper(io::Loop& loop, const Options& options, int in, int out)
       out_(out),
       input_(new uint8_t[kReadSize + kMaxFrame]),
       queue_(kQueue),
+      owner_rules_(rules::rule_set(deny(options.deny))),
       names_(
           loop,
           [this](uint32_t id, const Endpoint& to, Bytes payload) { send_now(id, to, payload); },
-          [this] { ++counters_.failed; }),
+          [this] {
+            ++counters_.drops.unresolved;
+            watch_drops();
+          }),
       flush_(loop, [this] { flush(); }),
       sweep_(loop, [this] { sweep(); }),
+      tell_drops_(loop, [this] { tell_drops(); }),
       reader_(loop, in, [this](io::FdWatcher::Ready) { on_input(); }),
       writer_(loop, out, [this](io::FdWatcher::Ready) { flush(); }) {
   reader_.want(true, false);
@@ -54,6 +72,7 @@ void Helper::on_input() {
   filled_ += static_cast<size_t>(n);
   const size_t taken = take({input_.get(), filled_});
   flush_sockets();
+  watch_drops();
   filled_ -= taken;
   std::copy_n(input_.get() + taken, filled_, input_.get());
 }
@@ -132,7 +151,7 @@ void Helper::handle(uint32_t id, const udp::UdpAssociate&) {
 void Helper::handle(uint32_t id, const udp::UdpPacket& packet) {
   const auto association = associations_.find(id);
   if (association == associations_.end()) {
-    ++counters_.unclaimed;
+    ++counters_.drops.unclaimed;
   } else if (packet.address.is_name()) {
     association->second->touch();
     names_.send(id, packet.address, packet.data);
@@ -168,6 +187,12 @@ void Helper::handle(uint32_t id, const udp::OpenConnection&) {
   say(id, udp::CloseConnection{kNotSupported, "no TCP here"});
 }
 
+void Helper::handle(uint32_t, const udp::Rules& part) {
+  coming_rules_.insert(coming_rules_.end(), part.rules.begin(), part.rules.end());
+  if (coming_rules_.size() > udp::Rules::kMaxRules) return give_up("too many rules");
+  if (!part.more) client_rules_ = rules::rule_set(std::exchange(coming_rules_, {}));
+}
+
 // Read each time, as it changes while we run.
 std::vector<Endpoint> Helper::resolvers() const {
   if (options_.resolver) return {*options_.resolver};
@@ -182,13 +207,13 @@ std::vector<Endpoint> Helper::resolvers() const {
 // Towards the targets.
 
 void Helper::send(Association& association, const Endpoint& to, Bytes payload) {
-  if (denied(to.address)) {
-    ++counters_.denied;
+  if (denied(to)) {
+    ++counters_.drops.denied;
     return;
   }
   const bool first = !association.queued();
   if (!association.queue(to, payload)) {
-    ++counters_.failed;
+    ++counters_.drops.failed;
   } else if (first) {
     to_flush_.push_back(&association);
   }
@@ -197,29 +222,25 @@ void Helper::send(Association& association, const Endpoint& to, Bytes payload) {
 void Helper::send_now(uint32_t id, const Endpoint& to, Bytes payload) {
   const auto association = associations_.find(id);
   if (association == associations_.end()) {
-    ++counters_.unclaimed;
-    return;
+    ++counters_.drops.unclaimed;
+  } else {
+    send(*association->second, to, payload);
+    flush_sockets();
   }
-  send(*association->second, to, payload);
-  flush_sockets();
+  watch_drops();
 }
 
 void Helper::flush_sockets() {
   for (Association* association : to_flush_) {
     const Association::Flushed flushed = association->flush();
     counters_.sent += flushed.sent;
-    counters_.failed += flushed.failed;
+    counters_.drops.failed += flushed.failed;
   }
   to_flush_.clear();
 }
 
-bool Helper::denied(const IpAddress& address) const {
-  if (options_.deny.empty()) return false;
-  IpAddress plain = address.unmapped();
-  // The system takes these for this machine.
-  if (plain.is_any()) plain = *IpAddress::parse(plain.is_v4() ? "127.0.0.1" : "::1");
-  return std::any_of(options_.deny.begin(), options_.deny.end(),
-                     [&](const Cidr& block) { return block.contains(plain); });
+bool Helper::denied(const Endpoint& to) const {
+  return denies(owner_rules_, to) || denies(client_rules_, to);
 }
 
 // Towards the client.
@@ -236,6 +257,7 @@ void Helper::say(uint32_t id, udp::RelayBody body) {
 void Helper::flush() {
   while (!ended_) {
     const Bytes bytes = queue_.front(loop_.now());
+    watch_drops();
     if (bytes.empty()) return writer_.want(false, false);
     const ssize_t n = ::write(out_, bytes.data(), bytes.size());
     if (n < 0) {
@@ -259,6 +281,17 @@ void Helper::sweep() {
   if (!associations_.empty()) sweep_.start(options_.idle / 4 + 1ms);
 }
 
+void Helper::watch_drops() {
+  if (greeted_ && !tell_drops_.active() && counters().drops != told_) {
+    tell_drops_.start(kTellAtMostEach);
+  }
+}
+
+void Helper::tell_drops() {
+  told_ = counters().drops;
+  say(0, told_);
+}
+
 void Helper::give_up(const std::string& complaint) {
   complaint_ = complaint;
   say(0, udp::CloseConnection{kGeneral, complaint});
@@ -275,7 +308,8 @@ void Helper::end() {
 
 Helper::Counters Helper::counters() const {
   Counters counters = counters_;
-  counters.dropped = queue_.dropped();
+  counters.drops.too_old = queue_.dropped().too_old;
+  counters.drops.too_many = queue_.dropped().too_many;
   return counters;
 }
 

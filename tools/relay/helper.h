@@ -10,6 +10,7 @@
 #include "core/io/fd_watcher.h"
 #include "core/io/loop.h"
 #include "core/io/timer.h"
+#include "core/rules/far_rule.h"
 #include "core/udp/relay_queue.h"
 #include "core/udp/relay_wire.h"
 #include "tools/relay/association.h"
@@ -28,10 +29,7 @@ class Helper {
   struct Counters {
     uint64_t sent = 0;
     uint64_t received = 0;
-    uint64_t denied = 0;     ///< for a destination of --deny
-    uint64_t failed = 0;     ///< not taken by the kernel, or for a name that has no address
-    uint64_t unclaimed = 0;  ///< for an association that is gone
-    uint64_t dropped = 0;    ///< towards the client: too many or too old
+    udp::Stats drops;
   };
 
   /// REQUIRES: both descriptors are non-blocking and can be waited for
@@ -53,17 +51,20 @@ class Helper {
   void handle(uint32_t id, const udp::Ping& ping);
   void handle(uint32_t id, const udp::Resolve& resolve);
   void handle(uint32_t id, const udp::OpenConnection& open);
+  void handle(uint32_t id, const udp::Rules& part);
   template <typename Other>
   void handle(uint32_t, const Other&) {}
 
   void send(Association& association, const Endpoint& to, Bytes payload);
   void send_now(uint32_t id, const Endpoint& to, Bytes payload);
   void flush_sockets();
-  bool denied(const IpAddress& address) const;
+  bool denied(const Endpoint& to) const;
   std::vector<Endpoint> resolvers() const;
   void say(uint32_t id, udp::RelayBody body);
   void flush();
   void sweep();
+  void watch_drops();
+  void tell_drops();
   void give_up(const std::string& complaint);
   void end();
 
@@ -82,10 +83,15 @@ class Helper {
   std::vector<Association*> to_flush_;
   std::unordered_map<uint64_t, std::unique_ptr<Question>> questions_;
   uint64_t last_question_ = 0;
+  const rules::RuleSet owner_rules_;  // of --deny
+  rules::RuleSet client_rules_;
+  std::vector<rules::FarRule> coming_rules_;  // parts of those that are not in force yet
   Names names_;
   Counters counters_;
+  udp::Stats told_;
   io::Task flush_;
   io::Timer sweep_;
+  io::Timer tell_drops_;
   io::FdWatcher reader_;
   io::FdWatcher writer_;
 };

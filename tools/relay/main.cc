@@ -32,9 +32,11 @@ void raise_descriptor_limit() {
 }
 
 void print(const Helper::Counters& counters) {
-  std::cerr << "denied=" << counters.denied << " dropped=" << counters.dropped
-            << " failed=" << counters.failed << " received=" << counters.received
-            << " sent=" << counters.sent << " unclaimed=" << counters.unclaimed << '\n';
+  const udp::Stats& drops = counters.drops;
+  std::cerr << "denied=" << drops.denied << " failed=" << drops.failed
+            << " received=" << counters.received << " sent=" << counters.sent
+            << " too_many=" << drops.too_many << " too_old=" << drops.too_old
+            << " unclaimed=" << drops.unclaimed << " unresolved=" << drops.unresolved << '\n';
 }
 
 int serve(const Options& options) {

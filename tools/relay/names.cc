@@ -17,6 +17,7 @@ void Names::send(uint32_t association, const Target& to, Bytes payload) {
     if (entry->second.address == nullptr) return drop_();
     return deliver_(association, {*entry->second.address, to.port()}, payload);
   }
+  if (waiting_ + payload.size() > kMaxWaiting) return drop_();
   if (entry == entries_.end()) {
     if (!make_room()) return drop_();
     entry = entries_.try_emplace(to.name()).first;
@@ -38,9 +39,11 @@ bool Names::make_room() {
 
 void Names::wait(Entry& entry, Waiting datagram) {
   if (entry.waiting.size() == kMaxPerName) {
+    waiting_ -= entry.waiting.front().payload.size();
     entry.waiting.pop_front();
     drop_();
   }
+  waiting_ += datagram.payload.size();
   entry.waiting.push_back(std::move(datagram));
 }
 
@@ -51,6 +54,7 @@ void Names::on_found(const std::string& name, const Result<std::vector<Endpoint>
   entry.until = loop_.now() + (found ? kLife : kFailureLife);
   const auto waiting = std::exchange(entry.waiting, {});
   for (const Waiting& datagram : waiting) {
+    waiting_ -= datagram.payload.size();
     if (!found) {
       drop_();
     } else {

@@ -17,7 +17,8 @@ namespace tunproxy::relay {
 class Names {
  public:
   static constexpr size_t kMaxNames = 256;
-  static constexpr size_t kMaxPerName = 16;  ///< datagrams that wait; the oldest goes
+  static constexpr size_t kMaxPerName = 16;           ///< datagrams that wait; the oldest goes
+  static constexpr size_t kMaxWaiting = 1024 * 1024;  ///< bytes that wait; further ones are dropped
   static constexpr Duration kLife = 60s;
   static constexpr Duration kFailureLife = 1s;
 
@@ -51,6 +52,7 @@ class Names {
   std::function<void(uint32_t, const Endpoint&, Bytes)> deliver_;
   std::function<void()> drop_;
   std::unordered_map<std::string, Entry> entries_;
+  size_t waiting_ = 0;  // bytes
 };
 
 }  // namespace tunproxy::relay

@@ -6,7 +6,8 @@ and its questions to this machine's resolver. Ends with stdin. Python 3.6 and th
 """
 
 # The build makes this smaller (core/udp/relay_bootstrap.cmake), and needs: comments on lines of their
-# own, docstrings without quotes, no variable "s", and no ", " or " = " in a text that matters.
+# own, docstrings without quotes, no names of one capital letter; and in a text that matters neither
+# ", ", nor an operator with blanks around it, nor a name that it shortens.
 
 import collections
 import errno
@@ -21,14 +22,18 @@ import sys
 import threading
 import time
 
-VERSION = 1
+VERSION = 2
 MAX_MESSAGE = 66000
 MAX_QUEUED = 1 << 20
 MAX_AGE = 0.1
 MAX_QUESTIONS = 128
 MAX_NAMES = 256
 MAX_PER_NAME = 16
+MAX_WAITING = 1 << 20
+LOOKERS = 4
 NAME_LIFE = 60
+MAX_RULES = 16384
+TELL_AT_MOST_EACH = 1
 TRY_TIME = 1.5
 TRIES = 4
 
@@ -37,6 +42,9 @@ PORT = struct.Struct("!H")
 (CLOSE, ASSOCIATE, OPENED, PACKET, CLOSED, HELLO, PING, PONG, RESOLVE, RESOLVED) = (
     15, 201, 202, 203, 204, 220, 221, 222, 223, 224)
 OPEN = 14
+RULES = 227
+STATS = 228
+DROPS = "denied failed unresolved unclaimed too_old too_many".split()
 
 
 class Malformed(Exception):
@@ -90,7 +98,6 @@ class Output:
         self.rest = b""
         self.queued = 0
         self.said = 0
-        self.dropped = 0
         self.waiting = False
 
     def say(self, kind, connection, body=b""):
@@ -104,18 +111,18 @@ class Output:
         frame = HEAD.pack(len(body) + 7, PACKET, 0, connection) + body
         self.datagrams.append((self.relay.now, frame))
         self.queued += len(frame)
-        if self.queued > MAX_QUEUED:
-            self.drop()
+        while self.queued > MAX_QUEUED:
+            self.drop("too_many")
 
-    def drop(self):
+    def drop(self, why):
         self.queued -= len(self.datagrams.popleft()[1])
-        self.dropped += 1
+        self.relay.count[why] += 1
 
     def flush(self):
         while self.rest or self.control or self.datagrams:
             if not self.rest:
                 while self.datagrams and self.relay.now - self.datagrams[0][0] > MAX_AGE:
-                    self.drop()
+                    self.drop("too_old")
                 frames = list(self.control)
                 self.control.clear()
                 self.said = size = 0
@@ -170,12 +177,15 @@ class Association:
         relay = self.relay
         self.used = relay.now
         try:
-            peer, denied = relay.peers[host]
+            peer, rules = relay.peers[host]
         except KeyError:
-            peer, denied = relay.judge(host)
-        if denied:
-            relay.count["denied"] += 1
-            return
+            peer, rules = relay.find_rules(host)
+        for first, last, deny in rules:
+            if first <= port <= last:
+                if deny:
+                    relay.count["denied"] += 1
+                    return
+                break
         family = socket.AF_INET if len(host) == 4 else socket.AF_INET6
         try:
             (self.sockets.get(family) or self.socket(family)).sendto(data, (peer, port))
@@ -323,12 +333,13 @@ class Question:
 
 
 class Names:
-    """Look-ups of names that datagrams go to, in a thread of their own."""
+    """Look-ups of names that datagrams go to, in a few threads of their own."""
 
     def __init__(self, relay):
         self.relay = relay
         self.known = {}
         self.waiting = {}
+        self.bytes = 0
         self.asked = None
 
     def start(self):
@@ -336,14 +347,16 @@ class Names:
         self.answers = collections.deque()
         self.wake = socket.socketpair()
         self.relay.watch(self.wake[0], selectors.EVENT_READ, self.collect)
-        threading.Thread(target=self.work, daemon=True).start()
+        for _ in range(LOOKERS):
+            threading.Thread(target=self.work, daemon=True).start()
 
     def work(self):
         while True:
             name = self.asked.get()
             host = None
             try:
-                found = socket.getaddrinfo(name, None, 0, socket.SOCK_DGRAM, 0,
+                # As bytes: of a text Python would make another name (IDNA).
+                found = socket.getaddrinfo(name.encode("latin-1"), None, 0, socket.SOCK_DGRAM, 0,
                                            socket.AI_ADDRCONFIG)
                 host = socket.inet_pton(found[0][0], found[0][4][0].partition("%")[0])
             except (OSError, ValueError, IndexError):
@@ -357,16 +370,24 @@ class Names:
             if host:
                 association.send(host, port, data)
             else:
-                self.relay.count["failed"] += 1
+                self.drop()
             return
         if self.asked is None:
             self.start()
         waiting = self.waiting.get(name)
         if waiting is None and len(self.waiting) < MAX_NAMES:
-            waiting = self.waiting[name] = collections.deque(maxlen=MAX_PER_NAME)
+            waiting = self.waiting[name] = collections.deque()
             self.asked.put(name)
-        if waiting is not None:
-            waiting.append((association.number, port, data))
+        if waiting is None or self.bytes + len(data) > MAX_WAITING:
+            return self.drop()
+        if len(waiting) == MAX_PER_NAME:
+            self.bytes -= len(waiting.popleft()[2])
+            self.drop()
+        waiting.append((association.number, port, data))
+        self.bytes += len(data)
+
+    def drop(self):
+        self.relay.count["unresolved"] += 1
 
     def collect(self):
         self.wake[0].recv(4096)
@@ -375,10 +396,13 @@ class Names:
             if len(self.known) >= MAX_NAMES:
                 self.known.clear()
             self.known[name] = (host, self.relay.now + (NAME_LIFE if host else 1))
-            for number, port, data in self.waiting.pop(name, ()):
+            for number, port, data in self.waiting.pop(name):
+                self.bytes -= len(data)
                 association = self.relay.associations.get(number)
                 if association:
                     self.send(association, name, port, data)
+                else:
+                    self.relay.count["unclaimed"] += 1
 
 
 class Relay:
@@ -394,12 +418,16 @@ class Relay:
         self.associations = {}
         self.questions = {}
         self.peers = {}
+        self.rules = options.deny
+        self.coming = []
         self.input = b""
         self.skip = None
         self.greeted = False
         self.ended = False
         self.swept = self.now
-        self.count = dict.fromkeys("denied dropped failed received sent unclaimed".split(), 0)
+        self.count = dict.fromkeys(DROPS + ["received", "sent"], 0)
+        self.told = [0] * len(DROPS)
+        self.tell_at = 0
 
     def watch(self, file, events, function):
         self.selector.register(file, events, function)
@@ -423,8 +451,8 @@ class Relay:
             pass
         return servers[:3] or [("127.0.0.1", 53)]
 
-    def judge(self, host):
-        """What a destination is called, and whether it is denied."""
+    def find_rules(self, host):
+        """What a destination is called, and the rules about it: first port, last port, denied."""
         if len(self.peers) > 4096:
             self.peers.clear()
         address = ipaddress.ip_address(host)
@@ -432,8 +460,9 @@ class Relay:
         if plain.is_unspecified:
             # The system takes it for this machine.
             plain = ipaddress.ip_address("127.0.0.1" if plain.version == 4 else "::1")
-        denied = any(plain in each for each in self.options.deny if each.version == plain.version)
-        self.peers[host] = (str(address), denied)
+        number = int(plain)
+        self.peers[host] = (str(address), [each[3:] for each in self.rules if
+                                           each[0] == plain.version and number >> each[1] == each[2]])
         return self.peers[host]
 
     # What the client says.
@@ -518,6 +547,8 @@ class Relay:
             self.out.say(PONG, connection, bytes(body))
         elif kind == RESOLVE:
             self.resolve(connection, bytes(body))
+        elif kind == RULES:
+            self.take_rules(body)
         elif kind == OPEN:
             self.out.say(CLOSE, connection, b"\7no TCP here")
 
@@ -536,6 +567,28 @@ class Relay:
             return self.out.say(CLOSED, connection, b"\1" + str(error).encode())
         self.associations[connection] = association
         self.out.say(OPENED, connection, put_address(bound.getsockname()))
+
+    def take_rules(self, body):
+        if not len(body):
+            raise Malformed("a relay message is cut off")
+        at = 1
+        while at < len(body):
+            version = 6 if body[at] & 2 else 4
+            end = at + (22 if version == 6 else 10)
+            if end > len(body):
+                raise Malformed("a relay message is cut off")
+            flags, prefix, first, last = struct.unpack_from("!BBHH", body, at)
+            if prefix > (end - at - 6) * 8 or first > last:
+                raise Malformed("a rule that cannot be")
+            number = int.from_bytes(body[at + 6:end], "big")
+            self.coming.append(rule(version, number, prefix, first, last, flags & 1))
+            at = end
+        if len(self.coming) > MAX_RULES:
+            raise Malformed("too many rules")
+        if not body[0]:
+            self.rules = self.options.deny + self.coming
+            self.coming = []
+            self.peers.clear()
 
     def resolve(self, connection, message):
         if len(message) < 12 or message[2] & 0x80 or len(self.questions) >= MAX_QUESTIONS:
@@ -567,6 +620,14 @@ class Relay:
         due = [q.due for q in self.questions]
         if self.associations:
             due.append(self.swept + idle / 4)
+        drops = [self.count[each] for each in DROPS]
+        if drops != self.told and self.greeted:
+            if self.now < self.tell_at:
+                due.append(self.tell_at)
+            else:
+                self.told = drops
+                self.tell_at = self.now + TELL_AT_MOST_EACH
+                self.out.say(STATS, 0, struct.pack("!6Q", *drops))
         return max(min(due) - self.now, 0) if due else None
 
     def run(self):
@@ -574,9 +635,9 @@ class Relay:
         os.set_blocking(1, False)
         self.watch(0, selectors.EVENT_READ, self.read)
         while not self.ended:
-            wait = self.sweep()
             self.out.waiting or self.out.flush()
-            events = self.selector.select(wait)
+            wait = self.sweep()
+            events = self.selector.select(0 if self.out.control and not self.out.waiting else wait)
             self.now = time.monotonic()
             for key, _ in events:
                 if self.watched.get(key.fileobj) is key.data:
@@ -590,8 +651,14 @@ class Relay:
             pass
 
 
+def rule(version, number, prefix, first=0, last=65535, deny=True):
+    shift = (32 if version == 4 else 128) - prefix
+    return version, shift, number >> shift, first, last, deny
+
+
 def blocks(text):
-    return [ipaddress.ip_network(each) for each in text.split(",")]
+    found = [ipaddress.ip_network(each) for each in text.split(",")]
+    return [rule(each.version, int(each.network_address), each.prefixlen) for each in found]
 
 
 def endpoint(text):
@@ -646,7 +713,6 @@ def main():
     except OSError as error:
         failure = error
     if relay.options.stats:
-        relay.count["dropped"] = relay.out.dropped
         sys.stderr.write(" ".join("%s=%d" % each for each in sorted(relay.count.items())) + "\n")
     if failure:
         sys.stderr.write("tunproxy-relay: %s\n" % failure)

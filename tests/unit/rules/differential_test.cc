@@ -4,6 +4,7 @@
 
 #include <random>
 
+#include "core/rules/far_rule.h"
 #include "tests/unit/rules/naive.h"
 
 namespace tunproxy::rules {
@@ -89,6 +90,30 @@ TEST(Differential, TheIndexAnswersAsReadingOneByOne) {
           << "seed " << seed << ", flow " << n << ": " << name << " " << address.to_string();
     }
   }
+}
+
+// What would go through the tunnel is never denied at its far end, whatever its name or user.
+TEST(Differential, TheFarEndDeniesOnlyWhatIsDeniedHere) {
+  unsigned denied = 0;
+  for (unsigned seed = 0; seed < 300; ++seed) {
+    Random random(seed);
+    Parsed parsed;
+    parsed.otherwise = static_cast<Action>(random.below(3));
+    for (unsigned n = random.below(10); n > 0; --n) parsed.rules.push_back(random.rule());
+    const RuleSet set(std::move(parsed));
+    const RuleSet far = rule_set(far_rules(set));
+    for (unsigned n = 0; n < 100; ++n) {
+      const IpAddress address = random.address();
+      const std::string name = random.chance(60) ? random.name() : "";
+      const std::string user = random.chance(50) ? random.user() : "";
+      const Flow flow{Protocol::udp, name, &address, random.port(), user};
+      if (far.judge({Protocol::udp, "", &address, flow.port, ""}).action != Action::deny) continue;
+      ++denied;
+      ASSERT_NE(set.judge(flow).action, Action::tunnel)
+          << "seed " << seed << ", flow " << n << ": " << name << " " << address.to_string();
+    }
+  }
+  EXPECT_GT(denied, 1000U);
 }
 
 TEST(Differential, WhatIsWrittenParsesToTheSameRule) {

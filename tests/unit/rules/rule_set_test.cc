@@ -134,24 +134,5 @@ TEST(RuleSet, AFileIsReadAndItsErrorsSayWhere) {
   EXPECT_FALSE(parse_rules_file(::testing::TempDir()));
 }
 
-std::vector<std::string> relay_denies(const std::string& text) {
-  std::vector<std::string> blocks;
-  for (const Cidr& block : rules_of(text).blocks_denied_to_udp())
-    blocks.push_back(block.to_string());
-  return blocks;
-}
-
-TEST(RuleSet, TheRelayIsToldOnlyWhatHoldsWithoutExceptions) {
-  using List = std::vector<std::string>;
-  EXPECT_EQ(relay_denies("deny 10.0.0.0/8\ndeny udp ::1\ndeny tcp 9.0.0.0/8"),
-            (List{"10.0.0.0/8", "::1/128"}));
-  EXPECT_EQ(relay_denies("deny 10.0.0.0/8:53\ndeny 9.0.0.0/8 user a\ndeny a.example"), List{});
-  EXPECT_EQ(relay_denies("allow 10.1.0.0/16\ndeny 10.0.0.0/8\ndeny 11.0.0.0/8"),
-            List{"11.0.0.0/8"});
-  EXPECT_EQ(relay_denies("allow 10.0.0.0/8\ndeny 10.1.0.0/16"), List{});
-  EXPECT_EQ(relay_denies("allow a.example\ndeny 10.0.0.0/8"), List{});
-  EXPECT_EQ(relay_denies("allow tcp a.example\ndirect *:5\ndeny 10.0.0.0/8"), List{"10.0.0.0/8"});
-}
-
 }  // namespace
 }  // namespace tunproxy::rules

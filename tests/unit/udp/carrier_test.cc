@@ -224,13 +224,11 @@ TEST_F(CarrierTest, NamesAreLookedUpForAUdpgwOnly) {
 }
 
 TEST_F(CarrierTest, TellsTheHelperItsLimits) {
-  options_.helper = {{*Cidr::parse("10.0.0.0/8"), *Cidr::parse("fd00::/8")}, 90s, 12};
+  options_.helper = {90s, 12};
   make();
   ASSERT_TRUE(reach(State::relay));
-  EXPECT_THAT(command_, HasSubstr("tunproxy-relay --stdio --deny 10.0.0.0/8,fd00::/8 "
-                                  "--idle-ms 90000 --max-associations 12;"));
-  EXPECT_THAT(command_, HasSubstr("\" --deny 10.0.0.0/8,fd00::/8 --idle-ms 90000 "
-                                  "--max-associations 12;"));
+  EXPECT_THAT(command_, HasSubstr("tunproxy-relay --stdio --idle-ms 90000 --max-associations 12;"));
+  EXPECT_THAT(command_, HasSubstr("\" --idle-ms 90000 --max-associations 12;"));
 }
 
 TEST_F(CarrierTest, OnlyWhatMayBeUsedIsTried) {

@@ -90,6 +90,12 @@ TEST(RelayWire, MessagesMakeTheRoundTrip) {
   expect_relay_round_trip(Resolved{kData}, 224);
   expect_relay_round_trip(Data{kData}, 225);
   expect_relay_round_trip(Credit{65536}, 226);
+  const rules::FarRule v4{true, *Cidr::parse("10.0.0.0/8"), {}};
+  const rules::FarRule v6{false, *Cidr::parse("2001:db8::/32"), {53, 1024}};
+  expect_relay_round_trip(Rules{true, {v4, v6}}, 227);
+  expect_relay_round_trip(Rules{}, 227);
+  const uint64_t large = uint64_t{1} << 40;
+  expect_relay_round_trip(Stats{1, 2, 3, 4, large, large + 1}, 228);
 }
 
 TEST(RelayWire, BodiesThatAreCutOffOrTooLongAreErrors) {
@@ -101,6 +107,24 @@ TEST(RelayWire, BodiesThatAreCutOffOrTooLongAreErrors) {
     store_be32(wire.data(), static_cast<uint32_t>(wire.size() - 4));
     expect_error(wire, ErrorCode::protocol, decode_relay);
   }
+}
+
+TEST(RelayWire, RulesThatCannotBeAreErrors) {
+  const ByteVector whole = encoded(RelayMessage{0, Rules{false, {{true, {IpAddress(), 32}, {}}}}});
+  constexpr size_t kPrefixAt = 13;
+  constexpr size_t kLastPortAt = 16;
+  ByteVector wire = whole;
+  wire[kPrefixAt] = 33;
+  expect_error(wire, ErrorCode::protocol, decode_relay);
+  wire = encoded(RelayMessage{0, Rules{false, {{true, {IpAddress(), 32}, {256, 300}}}}});
+  wire[kLastPortAt] = 0;
+  expect_error(wire, ErrorCode::protocol, decode_relay);
+  wire = whole;
+  wire.pop_back();
+  store_be32(wire.data(), static_cast<uint32_t>(wire.size() - 4));
+  expect_error(wire, ErrorCode::protocol, decode_relay);
+  const std::vector<rules::FarRule> most(Rules::kMaxEach, {true, *Cidr::parse("::/0"), {}});
+  EXPECT_TRUE(encode(RelayMessage{0, Rules{true, most}}, wire));
 }
 
 TEST(RelayWire, ImpossibleLengthsAreErrorsAtOnce) {
