@@ -170,9 +170,9 @@ size_t ChannelMux::write(Slot& slot, Bytes bytes) {
   size_t written = 0;
   while (written < bytes.size() && slot.send_window > 0) {
     const size_t allowed = waiting(slot).empty() ? kTurn : slot.turn;
-    const size_t n =
-        std::min({bytes.size() - written, slot.send_window, allowed, size_t{slot.max_packet}});
-    if (n == 0 || room_for(slot.priority) == 0 || !send_data(slot, bytes.subspan(written, n))) {
+    const size_t n = std::min({bytes.size() - written, slot.send_window, allowed,
+                               size_t{slot.max_packet}, ahead_.limit()});
+    if (n == 0 || !has_room(slot) || !send_data(slot, bytes.subspan(written, n))) {
       wait_to_write(slot);
       break;
     }
@@ -184,11 +184,16 @@ size_t ChannelMux::write(Slot& slot, Bytes bytes) {
   return written;
 }
 
-// Bulk leaves the place in front of what may yet come to the expedited.
-size_t ChannelMux::room_for(Priority priority) const {
-  if (priority == Priority::expedited) return transport_->out_room();
+// What is encrypted keeps its place, and is not dropped when it grows old: so little of it waits.
+size_t ChannelMux::room() const {
   const size_t queued = transport_->out_size();
   return queued < ahead_.limit() ? ahead_.limit() - queued : 0;
+}
+
+// Who drops what finds no room should not do so while the connection takes more.
+bool ChannelMux::has_room(const Slot& slot) {
+  if (room() == 0 && slot.priority == Priority::expedited) flush();
+  return room() > 0;
 }
 
 bool ChannelMux::send_data(Slot& slot, Bytes bytes) {
@@ -280,16 +285,14 @@ void ChannelMux::flush() {
 }
 
 void ChannelMux::wake_writers() {
-  wake(urgent_, room_for(Priority::expedited));
-  wake(waiting_, room_for(Priority::bulk));
-  const bool more = !urgent_.empty() ? room_for(Priority::expedited) > 0
-                                     : !waiting_.empty() && room_for(Priority::bulk) > 0;
-  if (more) tick_.schedule();
+  wake(urgent_);
+  wake(waiting_);
+  if (room() > 0 && !(urgent_.empty() && waiting_.empty())) tick_.schedule();
 }
 
 // Only as many as there is room for, so that those behind them do not lose their turn.
-void ChannelMux::wake(std::deque<uint32_t>& waiting, size_t room) {
-  while (room > 0 && !waiting.empty()) {
+void ChannelMux::wake(std::deque<uint32_t>& waiting) {
+  for (size_t room = this->room(); room > 0 && !waiting.empty();) {
     const auto found = slots_.find(waiting.front());
     waiting.pop_front();
     if (found == slots_.end()) continue;

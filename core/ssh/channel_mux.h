@@ -140,13 +140,14 @@ class ChannelMux final : private RequestUser {
     return slot.priority == Priority::expedited ? urgent_ : waiting_;
   }
 
-  size_t room_for(Priority priority) const;
+  size_t room() const;
+  bool has_room(const Slot& slot);
 
   void read();
   void tick();
   void flush();
   void wake_writers();
-  void wake(std::deque<uint32_t>& waiting, size_t room);
+  void wake(std::deque<uint32_t>& waiting);
   void fail(Error error);
   void tell_lost();
   void expire_opens();

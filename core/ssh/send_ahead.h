@@ -1,4 +1,4 @@
-// How much bulk data may stand ready to be sent, in front of something urgent that comes later.
+// How much data may stand ready to be sent, in front of something more urgent that comes later.
 #pragma once
 
 #include <cstddef>

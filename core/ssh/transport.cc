@@ -15,7 +15,7 @@ namespace tunproxy::ssh {
 namespace {
 
 constexpr size_t kReadAtMost = 256 * 1024;
-constexpr size_t kRepliesAtMost = 4 * Transport::kOutLimit;  // a flood of requests ends here
+constexpr size_t kRepliesAtMost = 2 * 1024 * 1024;  // a flood of requests ends here
 constexpr int kExchangeAtMost = 16;                          // packets of a key exchange
 constexpr int kNoSocket = 0x7fffffff;  // libssh2 wants a number; it is only handed to our callbacks
 

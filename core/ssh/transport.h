@@ -22,8 +22,6 @@ namespace tunproxy::ssh {
 /// it sends is always taken whole. One thread at a time: the loop's, or a login step's.
 class Transport {
  public:
-  /// Bytes that wait for the stream; above it nobody should send().
-  static constexpr size_t kOutLimit = 512 * 1024;
   /// The longest packet that libssh2 sends.
   static constexpr size_t kMaxPacket = 34743;
   /// Gets one packet's payload, from within read_packets(); must not call the transport. The
@@ -56,7 +54,6 @@ class Transport {
   /// nothing was sent, try again after more was read. REQUIRES: <= kMaxPacket
   Result<bool> send(Bytes head, Bytes body);
   size_t out_size() const { return out_.size(); }
-  size_t out_room() const { return out_.size() < kOutLimit ? kOutLimit - out_.size() : 0; }
 
   /// Writes to the stream what it takes.
   void flush(net::Stream& stream);

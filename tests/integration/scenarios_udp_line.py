@@ -10,6 +10,9 @@ from world import CLIENT, FORMER, GOOD, SERVER, check, sh, until
 
 RATE_MBIT, DELAY_MS, QUEUE_KB = 20, 20, 250
 PINGS = 40
+SLOWER_MBIT = 4
+OURS_MS = 100 + 130  # what may wait in tunproxy: datagrams by their age, and what is on its way out already (64 KB)
+MARGIN_MS = 300
 
 # Serves the connection that comes first, and no other. sshd asks it several times in a login.
 FIRST_ONLY = """#!/bin/sh
@@ -26,8 +29,8 @@ def delay_link():
     return built[0]
 
 
-def slow_line(world):
-    world.spawn(CLIENT, "delay_link", [delay_link(), CLIENT, SERVER, "slow0", str(DELAY_MS), str(RATE_MBIT), str(QUEUE_KB)])
+def slow_line(world, rate=RATE_MBIT):
+    world.spawn(CLIENT, "delay_link", [delay_link(), CLIENT, SERVER, "slow0", str(DELAY_MS), str(rate), str(QUEUE_KB)])
     until(lambda: "ready" in world.text("delay_link.out"), "the slow line")
     sh(f"""
     for end in "{CLIENT} 10.77.3.2" "{SERVER} 10.77.3.1"; do
@@ -77,3 +80,16 @@ def test_udp_slow_line_shared(world):
 
 test_udp_slow_line_shared.world = {"sshd": ["AuthorizedKeysCommand /run/keys.sh", "AuthorizedKeysCommandUser root"],
                                    "authorized": False}
+
+
+def test_udp_overload(world):
+    """Half as much again as the line takes: what is late is dropped, so that the rest is not late as well."""
+    slow_line(world, SLOWER_MBIT)
+    program = udp_tunnel(world)
+    until(lambda: CARRIED in program.err(), program.err(), 60)
+    _, idle = map(float, udp(world, "pings", GOOD, 20).split())
+    lost, median = map(float, udp(world, "overload", GOOD, 1.5 * SLOWER_MBIT, 8).split())
+    print(f"     echo {idle:.0f} ms, {median:.0f} ms under overload ({lost:.0f} lost)", flush=True)
+    line = QUEUE_KB * 8 / SLOWER_MBIT
+    check(median < idle + line + OURS_MS + MARGIN_MS, f"{idle} ms, under overload {median} ms")
+    check(program.stop() == 0, program.err())

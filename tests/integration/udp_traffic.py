@@ -18,7 +18,7 @@ import time
 
 GOOD, GOOD6 = "203.0.113.1", "2001:db8:77::1"
 OTHER, OTHER6 = "10.77.2.2", "fd77:2::2"
-ECHO, OBSERVER, OTHER_OBSERVER, PEERS, PEER_COUNT = 7010, 7011, 7012, 7100, 200
+ECHO, OBSERVER, OTHER_OBSERVER, SINK, PEERS, PEER_COUNT = 7010, 7011, 7012, 7013, 7100, 200
 AGAIN, LIMIT = 0.5, 40
 UNANSWERED = 6  # seconds in which a filtered answer would have come many times
 
@@ -40,6 +40,7 @@ class Targets:
         for host in (GOOD, GOOD6):
             for port in (ECHO, *range(PEERS, PEERS + PEER_COUNT)):
                 self.bind(host, port, self.echo)
+            self.bind(host, SINK, lambda *_: None)
         for host in (GOOD, GOOD6, OTHER, OTHER6):
             for port in (OBSERVER, OTHER_OBSERVER):
                 self.observers[host, port] = self.bind(host, port, self.observe)
@@ -238,6 +239,33 @@ def verb_pings(host, count):
     if not times:
         raise ValueError("no echo")
     print(int(count) - len(times), round(statistics.median(times)))
+
+
+def verb_overload(host, megabits, seconds):
+    """Sends that much to a target that never answers, and meanwhile pings by another port: as verb_pings."""
+    flood, sock = udp_socket(host), udp_socket(host)
+    message = payload(1200)
+    pause = len(message) * 8 / (float(megabits) * 1e6)
+    began = time.monotonic()
+    due, ping_due = began, began + 1  # once the queues are full
+    sent, times = {}, []
+    while (now := time.monotonic()) < began + float(seconds):
+        due = max(due, now - 0.05)  # a moment that was missed is not made good for
+        while due <= now:
+            flood.sendto(message, (host, SINK))
+            due += pause
+        if ping_due <= now:
+            sent[b"%d" % len(sent)] = now
+            sock.sendto(b"%d" % (len(sent) - 1), (host, ECHO))
+            ping_due = now + 0.05
+        try:
+            while True:
+                times.append((time.monotonic() - sent[sock.recv(100)]) * 1000)
+        except BlockingIOError:
+            time.sleep(0.001)
+    if not times:
+        raise ValueError("no echo")
+    print(len(sent) - len(times), round(statistics.median(times)))
 
 
 def verb_queries(resolver, count):

@@ -135,6 +135,32 @@ TEST_F(PriorityTest, ACommandIsUrgent) {
   gate_->allow(SIZE_MAX);
 }
 
+// What is urgent is dropped when it grows old, by who sends it: so it waits there.
+TEST_F(PriorityTest, UrgentDataWaitsWithItsSender) {
+  connect();
+  FlowTarget sink(loop_, [](size_t) { return Flow::Plan{1, 0, 2, 64 << 20}; });
+  auto urgent = open_by(session_->expedited(), sink.target());
+  const ByteVector much(1 << 20, 'x');
+  gate_->shut();
+  size_t taken = 0;
+  for (size_t n = 1; n > 0;) {
+    n = urgent->write(much);
+    taken += n;
+    loop_.run_once(false);
+  }
+  EXPECT_GE(taken, ssh::SendAhead::kLeast);
+  EXPECT_LE(taken, 2 * ssh::SendAhead::kLeast);
+  gate_->allow(SIZE_MAX);
+}
+
+TEST_F(PriorityTest, UrgentDataThatTheConnectionTakesDoesNotWait) {
+  connect();
+  FlowTarget sink(loop_, [](size_t) { return Flow::Plan{1, 0, 2, 64 << 20}; });
+  auto urgent = open_by(session_->expedited(), sink.target());
+  const ByteVector much(6 * ssh::SendAhead::kLeast, 'x');
+  EXPECT_EQ(urgent->write(much), much.size()) << "in one call";
+}
+
 TEST_F(PriorityTest, TheKernelHoldsLittleToo) {
   connect();
   EXPECT_EQ(gate_->unsent_limit(), ssh::SendAhead::kLeast);
