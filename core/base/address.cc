@@ -181,6 +181,13 @@ bool Target::valid_name(std::string_view name) {
                      [](char c) { return static_cast<unsigned char>(c) > ' ' && c != 0x7f; });
 }
 
+bool Target::plain_name(std::string_view name) {
+  return valid_name(name) && std::all_of(name.begin(), name.end(), [](char c) {
+           const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+           return letter || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+         });
+}
+
 std::string Target::to_string() const {
   return is_name() ? fmt::format("{}:{}", name_, port_) : Endpoint{address_, port_}.to_string();
 }

@@ -70,6 +70,9 @@ class Target {
   static Result<Target> parse(std::string_view text, uint16_t default_port = 0);
   /// 1–255 bytes, no control bytes, space or NUL (what a resolver or an SSH server may be asked).
   static bool valid_name(std::string_view name);
+  /// Only letters, digits, '-', '_' and '.': the same name to every resolver. Some make such a name
+  /// of others: of dots and letters of other scripts, or of "\." and "\097".
+  static bool plain_name(std::string_view name);
 
   bool is_name() const { return !name_.empty(); }
   const std::string& name() const { return name_; }

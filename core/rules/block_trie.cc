@@ -21,10 +21,6 @@ unsigned BlockTrie::common_bits(const Key& a, const Key& b, unsigned most) {
   return std::min(common, most);
 }
 
-void BlockTrie::add(const Cidr& block, uint32_t index) {
-  nodes_[find_or_make(key_of(block.address), block.prefix)].indices.push_back(index);
-}
-
 uint32_t BlockTrie::make_node(const Key& key, unsigned length) {
   Node& node = nodes_.emplace_back();
   node.key = key;

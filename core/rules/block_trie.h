@@ -7,22 +7,31 @@
 #include <vector>
 
 #include "core/base/address.h"
+#include "core/rules/rule_list.h"
 
 namespace tunproxy::rules {
 
 /// For blocks of one family. Built once, then read.
 class BlockTrie {
  public:
-  /// `index`: of the rule.
-  void add(const Cidr& block, uint32_t index);
-  /// Calls `visit(index list)` for each block that contains `address`, the largest block first.
+  /// The rules about exactly this block. Valid until the next call.
+  RuleList& at(const Cidr& block) {
+    return nodes_[find_or_make(key_of(block.address), block.prefix)].rules;
+  }
+  /// Calls `visit(RuleList&)` for each block.
+  template <typename Visit>
+  void for_all(Visit visit) {
+    for (Node& node : nodes_) visit(node.rules);
+  }
+  /// Calls `visit(const RuleList&)` for each block that contains `address`, the largest block
+  /// first.
   template <typename Visit>
   void for_each(const IpAddress& address, Visit visit) const {
     const Key key = key_of(address);
     for (uint32_t at = root_; at != kNone;) {
       const Node& node = nodes_[at];
       if (common_bits(node.key, key, node.length) < node.length) return;
-      if (!node.indices.empty()) visit(node.indices);
+      if (!node.rules.empty()) visit(node.rules);
       if (node.length >= bits_of(address)) return;
       at = node.children[bit(key, node.length)];
     }
@@ -35,7 +44,7 @@ class BlockTrie {
     Key key{};
     uint8_t length = 0;  // of the prefix
     std::array<uint32_t, 2> children{kNone, kNone};
-    std::vector<uint32_t> indices;
+    RuleList rules;
   };
 
   static Key key_of(const IpAddress& address);

@@ -96,8 +96,7 @@ Result<std::vector<std::string>> parse_users(std::string_view text) {
 }
 
 bool is_pattern_name(std::string_view name) {
-  const bool plain = Target::valid_name(name) && name.find_first_of("*:/[],") == name.npos;
-  return plain && !name.starts_with('.') && name.find("..") == name.npos;
+  return Target::plain_name(name) && !name.starts_with('.') && name.find("..") == name.npos;
 }
 
 // What looks like an address but is none would be a name that never matches.
@@ -114,12 +113,15 @@ Result<HostPattern> parse_host(std::string_view host) {
     auto parsed = Cidr::parse(host);
     if (!parsed) return parsed.error();
     pattern.kind = Kind::block;
-    pattern.block = *parsed;
+    pattern.block = judged_block(*parsed);
     return pattern;
   }
   const bool wildcard = host.starts_with("*.");
   const std::string_view name = wildcard ? host.substr(2) : host;
-  if (!is_pattern_name(name)) return bad(host, "a host: *, NAME, *.NAME, ADDRESS or BLOCK");
+  if (!is_pattern_name(name))
+    return bad(
+        host,
+        "a host: *, NAME, *.NAME, ADDRESS or BLOCK; a name with other letters is written xn--…");
   pattern.kind = wildcard ? Kind::wildcard : Kind::name;
   pattern.name = normal_name(name);
   return pattern;

@@ -86,6 +86,17 @@ std::string normal_name(std::string_view name) {
   return normal;
 }
 
+Cidr judged_block(const Cidr& block) {
+  constexpr uint8_t kMapped = 96;
+  Cidr plain = block;
+  if (block.address.is_v6() && block.prefix >= kMapped && block.address.unmapped().is_v4()) {
+    plain = {block.address.unmapped(), static_cast<uint8_t>(block.prefix - kMapped)};
+  }
+  const bool single = plain.prefix == plain.address.bytes().size() * 8;
+  if (single) plain.address = judged_address(plain.address);
+  return plain;
+}
+
 IpAddress judged_address(const IpAddress& address) {
   static constexpr uint8_t kLoopback4[4] = {127, 0, 0, 1};
   static constexpr uint8_t kLoopback6[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};

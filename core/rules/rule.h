@@ -75,5 +75,7 @@ std::string normal_name(std::string_view name);
 /// An address as it is judged: an IPv4-mapped one as IPv4, and the unspecified one as loopback,
 /// because connecting there reaches the machine itself.
 IpAddress judged_address(const IpAddress& address);
+/// A block that contains those of its addresses, as they are judged.
+Cidr judged_block(const Cidr& block);
 
 }  // namespace tunproxy::rules

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <set>
 #include <utility>
 
 namespace tunproxy::rules {
@@ -32,27 +31,33 @@ class NormalName {
 }  // namespace
 
 RuleSet::RuleSet(Parsed parsed) : parsed_(std::move(parsed)) {
-  std::set<Criteria> seen;
-  for (uint32_t index = 0; index < parsed_.rules.size(); ++index) {
-    const Rule& rule = parsed_.rules[index];
-    add_to_index(index);
-    const bool about_addresses = rule.host.kind == HostPattern::Kind::block;
-    if (about_addresses && seen.insert(rule.criteria).second) about_addresses_.push_back(index);
-  }
+  for (uint32_t index = 0; index < parsed_.rules.size(); ++index) add_to_index(index);
+  finish_index();
 }
 
 void RuleSet::add_to_index(uint32_t index) {
   const HostPattern& host = parsed_.rules[index].host;
   switch (host.kind) {
     case HostPattern::Kind::any:
-      return any_.push_back(index);
+      return any_.add(index);
     case HostPattern::Kind::name:
-      return names_[host.name].push_back(index);
+      return names_[host.name].add(index);
     case HostPattern::Kind::wildcard:
-      return wildcards_[host.name].push_back(index);
+      return wildcards_[host.name].add(index);
     case HostPattern::Kind::block:
-      return (host.block.address.is_v4() ? blocks4_ : blocks6_).add(host.block, index);
+      about_addresses_.add(index);
+      return (host.block.address.is_v4() ? blocks4_ : blocks6_).at(host.block).add(index);
   }
+}
+
+void RuleSet::finish_index() {
+  const auto finish = [this](RuleList& rules) { rules.finish(parsed_.rules); };
+  finish(any_);
+  finish(about_addresses_);
+  for (auto& [name, rules] : names_) finish(rules);
+  for (auto& [name, rules] : wildcards_) finish(rules);
+  blocks4_.for_all(finish);
+  blocks6_.for_all(finish);
 }
 
 Verdict RuleSet::judge(const Flow& flow) const {
@@ -62,8 +67,8 @@ Verdict RuleSet::judge(const Flow& flow) const {
   bool needs_address = false;
   if (flow.address != nullptr) {
     const IpAddress address = judged_address(*flow.address);
-    (address.is_v4() ? blocks4_ : blocks6_).for_each(address, [&](const Indices& indices) {
-      first_match(indices, flow, best);
+    (address.is_v4() ? blocks4_ : blocks6_).for_each(address, [&](const RuleList& rules) {
+      first_match(rules, flow, best);
     });
   } else {
     uint32_t first = best;
@@ -74,15 +79,9 @@ Verdict RuleSet::judge(const Flow& flow) const {
           needs_address};
 }
 
-// Lowers `best` to the first of `indices` that matches, if that comes before it.
-void RuleSet::first_match(const Indices& indices, const Flow& flow, uint32_t& best) const {
-  for (const uint32_t index : indices) {
-    if (index >= best) return;
-    if (parsed_.rules[index].criteria.allow(flow.protocol, flow.port, flow.user)) {
-      best = index;
-      return;
-    }
-  }
+// Lowers `best` to the first of `rules` that matches, if that comes before it.
+void RuleSet::first_match(const RuleList& rules, const Flow& flow, uint32_t& best) const {
+  best = rules.first(parsed_.rules, flow.protocol, flow.port, flow.user, best);
 }
 
 void RuleSet::match_name(std::string_view name, const Flow& flow, uint32_t& best) const {

@@ -13,6 +13,7 @@
 #include "core/rules/block_trie.h"
 #include "core/rules/parse.h"
 #include "core/rules/rule.h"
+#include "core/rules/rule_list.h"
 
 namespace tunproxy::rules {
 
@@ -57,24 +58,24 @@ class RuleSet {
   std::string name_of(uint32_t rule) const;
 
  private:
-  using Indices = std::vector<uint32_t>;  // ascending
   struct TextHash {
     using is_transparent = void;
     size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
   };
-  using ByName = std::unordered_map<std::string, Indices, TextHash, std::equal_to<>>;
+  using ByName = std::unordered_map<std::string, RuleList, TextHash, std::equal_to<>>;
 
   void add_to_index(uint32_t index);
-  void first_match(const Indices& indices, const Flow& flow, uint32_t& best) const;
+  void finish_index();
+  void first_match(const RuleList& rules, const Flow& flow, uint32_t& best) const;
   void match_name(std::string_view name, const Flow& flow, uint32_t& best) const;
 
   Parsed parsed_;
-  Indices any_;
+  RuleList any_;
   ByName names_;
   ByName wildcards_;  // by what follows "*."
   BlockTrie blocks4_;
   BlockTrie blocks6_;
-  Indices about_addresses_;  // the first of all that differ only in their block
+  RuleList about_addresses_;
 };
 
 }  // namespace tunproxy::rules

@@ -390,6 +390,17 @@ class Bench:
                     ["", "ms", "x ssh -D gcm"], rows)
 
 
+    def rules(self):
+        """What a decision costs among 10 000 rules."""
+        what, rows = "", []
+        for line in run(self.lab.program("rules_bench")).stdout.splitlines():
+            if found := re.match(r"(.*?) +(\d+) ns a flow", line):
+                rows.append([what, *found.groups()])
+            else:
+                what = line
+        print_table("A decision of the rules", ["", "known of the flow", "ns"], rows)
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "release")
@@ -399,7 +410,7 @@ def parse_arguments():
     parser.add_argument("--idle", type=int, default=1000, help="idle connections to hold")
     parser.add_argument("--rows", action="append", metavar="TEXT", help="only subjects with TEXT in their name")
     parser.add_argument("--skip", action="append", default=[],
-                        choices=["throughput", "idle", "opens", "udp", "line"])
+                        choices=["throughput", "idle", "opens", "udp", "line", "rules"])
     for program in ("tun2socks", "udpgw"):
         parser.add_argument(f"--badvpn-{program}", metavar="PROGRAM", help=f"badvpn's {program}, for the UDP rows")
     parser.add_argument("--quick", action="store_true")
@@ -431,6 +442,8 @@ def main():
             bench.throughput(subjects)
         for subject in subjects:
             bench.lab.stop(subject.process)
+    if "rules" not in arguments.skip:
+        bench.rules()
     if "udp" not in arguments.skip:
         bench_udp.measure_all(bench, lambda *words: Subject(bench.lab, bench.servers, *words, socks=False),
                               print_table, TARGET)

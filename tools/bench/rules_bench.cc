@@ -1,6 +1,7 @@
-// What a decision of the rules costs: names, wildcards, IPv4 and IPv6 among many rules.
+// What a decision of the rules costs: names, wildcards, IPv4 and IPv6 among many rules, whose hosts
+// differ, or whose ports do.
 //
-//   rules_bench [RULES]          (default: 10000)
+//   rules_bench [RULES [ROUNDS]]          (default: 10000 50)
 #include <fmt/core.h>
 
 #include <chrono>
@@ -15,7 +16,6 @@ namespace tunproxy::rules {
 namespace {
 
 constexpr unsigned kFlows = 1 << 14;
-constexpr unsigned kRounds = 50;
 
 struct Sample {
   std::string name;
@@ -24,7 +24,7 @@ struct Sample {
 
 class Bench {
  public:
-  explicit Bench(unsigned count) : count_(count) {}
+  Bench(unsigned count, unsigned rounds) : count_(count), rounds_(rounds) {}
 
   std::string name() { return fmt::format("host{}.zone{}.example", random(count_), random(100)); }
   IpAddress address(bool v6) {
@@ -56,12 +56,19 @@ class Bench {
       if (ports && i % 3 == 1) host = "[" + host + "]";
       text += fmt::format("{} {}{}\n", i % 5 == 0 ? "allow" : "deny", host, ports ? ":80,443" : "");
     }
-    auto parsed = parse_rules(text);
-    if (!parsed) {
-      fmt::print(stderr, "rules_bench: {}\n", parsed.error().message);
-      std::exit(1);
+    return parse(text);
+  }
+
+  // Each has ports of its own, of any kind of host: an index by hosts alone would read all of them.
+  RuleSet make_ports() {
+    std::string text;
+    for (unsigned i = 0; i < count_; ++i) {
+      constexpr const char* kHosts[] = {"10.0.0.0/8", "[2001:db8::/32]", "*", "*.zone1.example"};
+      text += fmt::format("deny {} {}:{}-{}{}\n", i % 2 == 0 ? "tcp" : "udp", kHosts[i % 4],
+                          1 + i * 4 % 60000, 1 + i * 4 % 60000 + i % 3,
+                          i % 5 == 0 ? " user alice" : "");
     }
-    return RuleSet(std::move(*parsed));
+    return parse(text);
   }
 
   template <typename MakeFlow>
@@ -70,21 +77,30 @@ class Bench {
     for (unsigned i = 0; i < kFlows; ++i) samples.push_back({name(), address(v6)});
     size_t denied = 0;
     const auto begin = std::chrono::steady_clock::now();
-    for (unsigned round = 0; round < kRounds; ++round) {
+    for (unsigned round = 0; round < rounds_; ++round) {
       for (const Sample& sample : samples) {
         denied += set.judge(make_flow(sample)).action == Action::deny ? 1 : 0;
       }
     }
     const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - begin;
     fmt::print("{:28} {:6.0f} ns a flow ({:.1f} % denied)\n", what,
-               took.count() / (kFlows * kRounds),
-               100.0 * static_cast<double>(denied) / (kFlows * kRounds));
+               took.count() / (kFlows * rounds_),
+               100.0 * static_cast<double>(denied) / (kFlows * rounds_));
   }
 
  private:
+  static RuleSet parse(const std::string& text) {
+    auto parsed = parse_rules(text);
+    if (!parsed) {
+      fmt::print(stderr, "rules_bench: {}\n", parsed.error().message);
+      std::exit(1);
+    }
+    return RuleSet(std::move(*parsed));
+  }
   unsigned random(unsigned below) { return static_cast<unsigned>(engine_() % below); }
 
   const unsigned count_;
+  const unsigned rounds_;
   std::mt19937 engine_{1};
 };
 
@@ -95,19 +111,23 @@ int main(int argc, char** argv) {
   using namespace tunproxy;
   using namespace tunproxy::rules;
   const int count = argc > 1 ? std::atoi(argv[1]) : 10000;
-  if (count <= 0) return 2;
-  Bench bench(static_cast<unsigned>(count));
-  const RuleSet set = bench.make();
-  fmt::print("{} rules\n", set.rules().size());
+  const int rounds = argc > 2 ? std::atoi(argv[2]) : 50;
+  if (count <= 0 || rounds <= 0) return 2;
+  Bench bench(static_cast<unsigned>(count), static_cast<unsigned>(rounds));
   const auto flow = [](std::string_view name, const IpAddress* address) {
     return Flow{Protocol::tcp, name, address, 443, {}};
   };
-  bench.measure("name", set, false, [&](const Sample& s) { return flow(s.name, nullptr); });
-  bench.measure("IPv4 address", set, false, [&](const Sample& s) { return flow({}, &s.address); });
-  bench.measure("IPv6 address", set, true, [&](const Sample& s) { return flow({}, &s.address); });
-  bench.measure("name and IPv4 address", set, false,
-                [&](const Sample& s) { return flow(s.name, &s.address); });
-  bench.measure("name and IPv6 address", set, true,
-                [&](const Sample& s) { return flow(s.name, &s.address); });
+  for (const bool ports : {false, true}) {
+    const RuleSet set = ports ? bench.make_ports() : bench.make();
+    fmt::print("{} rules that differ in their {}\n", set.rules().size(), ports ? "ports" : "hosts");
+    bench.measure("name", set, false, [&](const Sample& s) { return flow(s.name, nullptr); });
+    bench.measure("IPv4 address", set, false,
+                  [&](const Sample& s) { return flow({}, &s.address); });
+    bench.measure("IPv6 address", set, true, [&](const Sample& s) { return flow({}, &s.address); });
+    bench.measure("name and IPv4 address", set, false,
+                  [&](const Sample& s) { return flow(s.name, &s.address); });
+    bench.measure("name and IPv6 address", set, true,
+                  [&](const Sample& s) { return flow(s.name, &s.address); });
+  }
   return 0;
 }

@@ -86,6 +86,13 @@ TEST(Target, RefusesNamesThatNoResolverShouldSee) {
   EXPECT_FALSE(Target::valid_name(std::string("a\0b", 3)));
   EXPECT_TRUE(Target::valid_name(std::string(255, 'a')));
   EXPECT_FALSE(Target::valid_name(std::string(256, 'a')));
+  for (const char* name : {"a", "_sip._tcp.Example.org", "xn--bcher-kva.example.", "127.1"}) {
+    EXPECT_TRUE(Target::plain_name(name)) << name;
+  }
+  for (const char* name : {"", "b\u00fccher.example", "bad\u3002example", "\uff42ad.example",
+                           "b\\097d.example", "bad\\.example", "fe80::1%2", "a b", "a*", "\xff"}) {
+    EXPECT_FALSE(Target::plain_name(name)) << name;
+  }
 }
 
 TEST(Cidr, ContainsWhatItShould) {

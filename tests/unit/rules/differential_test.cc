@@ -2,7 +2,9 @@
 // collide.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
+#include <set>
 
 #include "core/rules/far_rule.h"
 #include "tests/unit/rules/naive.h"
@@ -20,12 +22,21 @@ class Random {
   // Few different bits, so that blocks contain each other and flows hit them.
   IpAddress address() {
     uint8_t bytes[16] = {};
-    const bool v4 = chance(50);
     for (uint8_t& byte : bytes) {
       constexpr uint8_t kFew[] = {0, 0, 0, 1, 0x80, 0xff};
       byte = kFew[below(6)];
     }
-    if (v4) return IpAddress::v4(bytes);
+    if (chance(45)) return IpAddress::v4(bytes);
+    if (chance(20)) return in_clothes(bytes);
+    return IpAddress::v6(bytes);
+  }
+  // IPv4-mapped, nearly that, or unspecified.
+  IpAddress in_clothes(const uint8_t* some) {
+    uint8_t bytes[16] = {0, 0, 0,    0,    0,       0,       0,       0,
+                         0, 0, 0xff, 0xff, some[0], some[1], some[2], some[3]};
+    if (chance(15)) bytes[below(12)] ^= 0x80;
+    if (chance(20)) std::fill_n(bytes + 12, 4, uint8_t{0});
+    if (chance(10)) std::fill_n(bytes, 16, uint8_t{0});
     return IpAddress::v6(bytes);
   }
   Cidr block() {
@@ -45,8 +56,35 @@ class Random {
     }
     return text;
   }
-  uint16_t port() { return static_cast<uint16_t>(1 + below(6)); }
-  std::string user() { return std::string(1, "xyz"[below(3)]); }
+  // At both ends of the range and in the middle.
+  uint16_t port() {
+    constexpr uint16_t kFrom[] = {1, 1, 1000, 65526};
+    return static_cast<uint16_t>(kFrom[below(4)] + below(10));
+  }
+  std::vector<PortRange> ports() {
+    std::vector<PortRange> ranges;
+    for (unsigned n = 1 + below(3); n > 0; --n) {
+      const uint16_t a = port();
+      const uint16_t b = chance(50) ? a : port();
+      ranges.push_back({std::min(a, b), std::max(a, b)});
+    }
+    std::sort(ranges.begin(), ranges.end());
+    std::vector<PortRange> apart;  // as the parser leaves them
+    for (const PortRange& range : ranges) {
+      if (!apart.empty() && range.first <= apart.back().last + 1) {
+        apart.back().last = std::max(apart.back().last, range.last);
+      } else {
+        apart.push_back(range);
+      }
+    }
+    return apart;
+  }
+  std::string user() { return std::string(1, "wxyz"[below(4)]); }
+  std::vector<std::string> users() {
+    std::set<std::string> some;
+    for (unsigned n = 1 + below(3); n > 0; --n) some.insert(user());
+    return {some.begin(), some.end()};
+  }
 
   Rule rule() {
     Rule rule;
@@ -62,8 +100,8 @@ class Random {
       rule.host.name = name();
     }
     if (chance(40)) rule.criteria.protocol = chance(50) ? Protocol::tcp : Protocol::udp;
-    if (chance(40)) rule.criteria.ports.push_back({port(), 6});
-    if (chance(30)) rule.criteria.users.push_back(user());
+    if (chance(60)) rule.criteria.ports = ports();
+    if (chance(30)) rule.criteria.users = users();
     return rule;
   }
 
@@ -71,25 +109,39 @@ class Random {
   std::mt19937 engine_;
 };
 
-TEST(Differential, TheIndexAnswersAsReadingOneByOne) {
-  for (unsigned seed = 0; seed < 300; ++seed) {
-    Random random(seed);
-    Parsed parsed;
-    parsed.otherwise = static_cast<Action>(random.below(3));
-    for (unsigned n = random.below(60); n > 0; --n) parsed.rules.push_back(random.rule());
-    const RuleSet set(std::move(parsed));
-    for (unsigned n = 0; n < 300; ++n) {
-      const IpAddress address = random.address();
-      std::string name = random.chance(60) ? random.name() : "";
-      if (random.chance(10)) name += ".";
-      if (random.chance(10) && !name.empty()) name[0] = static_cast<char>(name[0] - 'a' + 'A');
-      const std::string user = random.chance(50) ? random.user() : "";
-      const Flow flow{random.chance(50) ? Protocol::tcp : Protocol::udp, name,
-                      random.chance(70) ? &address : nullptr, random.port(), user};
-      ASSERT_EQ(set.judge(flow), testing::naive_judge(set, flow))
-          << "seed " << seed << ", flow " << n << ": " << name << " " << address.to_string();
-    }
+// `hosts`: so many different ones; few of them have many rules each.
+void compare(unsigned seed, unsigned rules, unsigned hosts) {
+  Random random(seed);
+  std::vector<HostPattern> patterns;
+  while (patterns.size() < hosts) patterns.push_back(random.rule().host);
+  Parsed parsed;
+  parsed.otherwise = static_cast<Action>(random.below(3));
+  while (parsed.rules.size() < rules) {
+    Rule& rule = parsed.rules.emplace_back(random.rule());
+    rule.host = patterns[random.below(hosts)];
   }
+  const RuleSet set(std::move(parsed));
+  for (unsigned n = 0; n < 300; ++n) {
+    const IpAddress address = random.address();
+    std::string name = random.chance(60) ? random.name() : "";
+    if (random.chance(10)) name += ".";
+    if (random.chance(10) && !name.empty()) name[0] = static_cast<char>(name[0] - 'a' + 'A');
+    const std::string user = random.chance(50) ? random.user() : "";
+    const uint16_t port = random.chance(5) ? uint16_t{0} : random.port();
+    const Flow flow{random.chance(50) ? Protocol::tcp : Protocol::udp, name,
+                    random.chance(70) ? &address : nullptr, port, user};
+    ASSERT_EQ(set.judge(flow), testing::naive_judge(set, flow))
+        << "seed " << seed << ", flow " << n << ": " << name << " " << address.to_string() << " "
+        << port;
+  }
+}
+
+TEST(Differential, TheIndexAnswersAsReadingOneByOne) {
+  for (unsigned seed = 0; seed < 200; ++seed) compare(seed, 1 + seed % 60, 60);
+}
+
+TEST(Differential, ManyRulesAboutTheSameHostsDoSoToo) {
+  for (unsigned seed = 0; seed < 100; ++seed) compare(1000 + seed, 10 + 4 * seed, 1 + seed % 12);
 }
 
 // What would go through the tunnel is never denied at its far end, whatever its name or user.
@@ -120,6 +172,7 @@ TEST(Differential, WhatIsWrittenParsesToTheSameRule) {
   Random random(1);
   for (unsigned n = 0; n < 3000; ++n) {
     Rule rule = random.rule();
+    rule.host.block = judged_block(rule.host.block);
     rule.line = 1;
     const auto parsed = parse_rules(rule.to_string());
     ASSERT_TRUE(parsed) << rule.to_string() << ": " << parsed.error().message;

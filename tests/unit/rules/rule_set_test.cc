@@ -109,6 +109,24 @@ TEST(RuleSet, ANameIsResolvedOnlyWhereARuleAboutAddressesCouldDecide) {
   EXPECT_EQ(judge(set, kTcp, "b.example", "", 54, "eve"), "tunnel 0?");
 }
 
+TEST(RuleSet, TheFirstOfManyRulesAboutOneHostDecides) {
+  std::string text;
+  for (int port = 1000; port < 3000; ++port) {  // lines 1 to 2000
+    text +=
+        "deny tcp 10.0.0.0/8:" + std::to_string(port) + (port % 2 == 0 ? " user alice\n" : "\n");
+  }
+  text += "deny 10.0.0.0/8:1-60000\nallow udp 10.0.0.0/8";
+  const RuleSet set = rules_of(text);
+  EXPECT_EQ(judge(set, kTcp, "", "10.0.0.1", 1001, ""), "deny 2");
+  EXPECT_EQ(judge(set, kTcp, "", "10.0.0.1", 2998, "alice"), "deny 1999");
+  EXPECT_EQ(judge(set, kTcp, "", "10.0.0.1", 2998, "bob"), "deny 2001");
+  EXPECT_EQ(judge(set, kUdp, "", "10.0.0.1", 2998, "alice"), "deny 2001");
+  EXPECT_EQ(judge(set, kUdp, "", "10.0.0.1", 60001, ""), "tunnel 2002");
+  EXPECT_EQ(judge(set, kTcp, "", "10.0.0.1", 60001, ""), "tunnel 0");
+  EXPECT_EQ(judge(set, kTcp, "a.example", "", 1001, ""), "tunnel 0?");
+  EXPECT_EQ(judge(set, kTcp, "a.example", "", 60001, ""), "tunnel 0");
+}
+
 TEST(RuleSet, NamesOfAnyLengthAreJudged) {
   const RuleSet set = rules_of("deny *.example");
   EXPECT_EQ(judge(set, kTcp, std::string(400, 'a') + ".example", "", 1, ""), "tunnel 0");
