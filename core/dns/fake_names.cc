@@ -29,7 +29,7 @@ IpAddress loopback_v6() {
 bool stands_for_a_host(const std::string& name) {
   if (name.size() > FakeTable::kMaxName || name.find('.') == std::string::npos) return false;
   if (within(name, "local") || within(name, "arpa")) return false;
-  return Target::valid_name(name) && !IpAddress::parse(name);
+  return Target::plain_name(name) && !IpAddress::parse(name);
 }
 
 // A dot or a NUL within a label would make another name of it at the far end.

@@ -36,6 +36,7 @@ class Gate::Connecting final : public net::Attempt {
  private:
   void begin() {
     if (auto admitted = keeper_.admit(); !admitted) return fail(admitted.error());
+    if (auto good = Gatekeeper::check_name(target_); !good) return fail(good.error());
     const Verdict verdict = keeper_.judge(Protocol::tcp, target_, nullptr, gate_.who_);
     if (!verdict.needs_address) return decide(verdict, {target_});
     if (const auto* known = keeper_.lookup().known(target_.name())) return judge_all(*known);
@@ -123,6 +124,7 @@ class Gate::Binding final : public net::Attempt {
  private:
   void begin() {
     if (auto admitted = keeper_.admit(); !admitted) return fail(admitted.error());
+    if (auto good = Gatekeeper::check_name(from_); !good) return fail(good.error());
     if (anybody_) return judge_anybody();
     const Verdict verdict = keeper_.judge(Protocol::tcp, from_, nullptr, gate_.who_);
     if (!verdict.needs_address) return decide(verdict, from_);

@@ -22,6 +22,13 @@ Result<void> Gatekeeper::admit() const {
   return Error{ErrorCode::limit, "the memory that buffers may take (--memory) is in use"};
 }
 
+Result<void> Gatekeeper::check_name(const Target& target) {
+  if (!target.is_name() || Target::plain_name(target.name())) return {};
+  return Error{ErrorCode::address_not_supported,
+               "a host name has letters, digits, '-', '_' and '.' only; other letters are written "
+               "in their ASCII form (xn--…)"};
+}
+
 void Gatekeeper::tell_limit(const Error& error) {
   ++untold_;
   if (told_limit_ != Instant{} && loop_.now() - told_limit_ < kBetweenNotices) return;

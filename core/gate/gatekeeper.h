@@ -48,6 +48,9 @@ class Gatekeeper {
 
   /// Error limit: there is no memory for another flow.
   Result<void> admit() const;
+  /// Error address_not_supported: a name that some resolver takes for another, which rules would be
+  /// got round with.
+  static Result<void> check_name(const Target& target);
   /// A flow was refused because some limit was met: says so to people, once a minute.
   void tell_limit(const Error& error);
 

@@ -11,6 +11,8 @@ namespace {
 
 int status_for(ErrorCode why) {
   switch (why) {
+    case ErrorCode::address_not_supported:
+      return 400;
     case ErrorCode::not_allowed:
       return 403;
     case ErrorCode::timed_out:

@@ -152,6 +152,17 @@ TEST_F(Gates, AnswersAreKeptForTheirTime) {
   EXPECT_EQ(names_.queries, 2U);  // A and AAAA, once
 }
 
+TEST_F(Gates, NamesThatAResolverTakesForOthersAreRefused) {
+  set_rules("deny bad.example");
+  for (const char* name :
+       {"bad\u3002example", "\uff42ad.example", "b\\097d.example", "b\u00e4d.example"}) {
+    connect(name);
+    ASSERT_TRUE(until([&] { return done_; }));
+    EXPECT_EQ(outcome_, ErrorCode::address_not_supported) << name;
+  }
+  EXPECT_TRUE(tunnel_.calls.empty());
+}
+
 TEST_F(Gates, AddressesOfTwoWaysDoNotMix) {
   set_rules("direct 192.0.2.0/24\ndeny 10.0.0.0/8");
   names_.table["a.example"] = {"192.0.2.7", "198.51.100.1", "192.0.2.8"};
