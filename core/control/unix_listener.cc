@@ -79,14 +79,13 @@ Result<std::unique_ptr<UnixListener>> UnixListener::listen(io::Loop& loop, const
   if (auto removed = remove_stale(path); !removed) return removed.error();
   UniqueFd socket = io::open_socket(AF_UNIX, SOCK_STREAM, io::Blocking::no);
   if (!socket) return failed(path);
-  // The mode of the socket is that of its file, which it gets when it is bound.
-  const mode_t former = ::umask(0177);
-  const int bound =
-      ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(sockaddr_un));
-  const int why = errno;
-  ::umask(former);
-  errno = why;
-  if (bound != 0 || ::listen(socket.get(), kBacklog) != 0) return failed(path);
+  // The file gets the socket's mode when it is bound (unix(7)); the umask is the program's.
+  if (::fchmod(socket.get(), 0600) != 0 ||
+      ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(sockaddr_un)) !=
+          0 ||
+      ::listen(socket.get(), kBacklog) != 0) {
+    return failed(path);
+  }
   return std::unique_ptr<UnixListener>(
       new UnixListener(loop, std::move(socket), path, std::move(*made), std::move(on_accept)));
 }
