@@ -27,8 +27,10 @@ struct EngineOptions {
   /// TCP flows at once, those that are opening included. A SYN above is dropped; the application
   /// tries again.
   size_t max_flows = 16384;
-  /// Flows that are connecting upstream or in the handshake, at once. As above.
+  /// Flows that are connecting upstream or in the handshake, at once. Another one ends the oldest
+  /// of those that the upstream has not answered for `opening_patience`; else as above.
   size_t max_opening = 1024;
+  Duration opening_patience = 3s;
   /// Bytes that all flows together may hold, within the loop's memory budget.
   size_t memory_cap = size_t{16} * 1024 * 1024;
   /// TCP windows of one flow in bytes, both ways; 0: 1 MB if the device offloads, else 128 KB.

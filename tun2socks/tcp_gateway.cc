@@ -71,9 +71,9 @@ Drop TcpGateway::begin(const FlowKey& key, Bytes syn) {
     found->second->syn.assign(syn.begin(), syn.end());
     return Drop::none;
   }
-  const size_t opening = connecting_.size() + handshake_.size();
-  if (opening >= options_.max_opening) return Drop::syn_limit;
-  if (opening + active_.size() >= options_.max_flows) return Drop::flow_limit;
+  if (!make_room_to_open()) return Drop::syn_limit;
+  const size_t all = connecting_.size() + handshake_.size() + active_.size();
+  if (all >= options_.max_flows) return Drop::flow_limit;
   Flow& added = connecting_.emplace_back();
   added.key = key;
   added.since = loop_.now();
@@ -89,6 +89,15 @@ Drop TcpGateway::begin(const FlowKey& key, Bytes syn) {
   if (options_.watcher != nullptr) options_.watcher->after_flow();
   if (!connect_timer_.active()) watch_connecting();
   return Drop::none;
+}
+
+// A program that connects to very many silent hosts must not keep all others waiting.
+bool TcpGateway::make_room_to_open() {
+  if (connecting_.size() + handshake_.size() < options_.max_opening) return true;
+  const bool old =
+      !connecting_.empty() && loop_.now() - connecting_.front().since >= options_.opening_patience;
+  if (old) refuse(connecting_.begin(), ErrorCode::timed_out);
+  return old;
 }
 
 void TcpGateway::on_connected(Flows::iterator flow, Result<std::unique_ptr<net::Stream>> far) {

@@ -54,6 +54,7 @@ class TcpGateway {
   void activate(Flows::iterator flow);
   void on_done(Flows::iterator flow, const Error* error);
   void refuse(Flows::iterator flow, ErrorCode code);
+  bool make_room_to_open();
   void forget_connecting(Flows::iterator flow);
   void expire_connecting();
   void watch_connecting();

@@ -18,6 +18,24 @@ TEST_F(FewFlows, SynFloodIsBounded) {
   EXPECT_TRUE(silent());
 }
 
+class FewFlowsAndPatience : public EngineTest {
+ protected:
+  FewFlowsAndPatience() : EngineTest({.max_opening = 3, .opening_patience = 20ms}) {}
+};
+
+TEST_F(FewFlowsAndPatience, SilentTargetsGiveWay) {
+  for (uint16_t port = 1; port <= 10; ++port) device_.deliver(client(port).syn());
+  EXPECT_EQ(proxy_.requests.size(), 3U);
+  EXPECT_TRUE(silent());
+  const Instant then = loop_.now();
+  ASSERT_TRUE(run_until(loop_, [&] { return loop_.now() - then >= 20ms; }));
+  for (uint16_t port = 11; port <= 20; ++port) device_.deliver(client(port).syn());
+  EXPECT_EQ(proxy_.requests.size(), 6U);
+  EXPECT_EQ(engine_->stats().refused_with(ErrorCode::timed_out), 3U);
+  EXPECT_EQ(engine_->stats().dropped(Drop::syn_limit), 14U);
+  EXPECT_EQ(engine_->stats().flows_opening, 3U);
+}
+
 TEST_F(FewFlows, FlowsAreBoundedAndComeFree) {
   std::vector<std::unique_ptr<MemoryStream>> far;
   std::vector<Client> apps;
