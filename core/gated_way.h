@@ -21,12 +21,14 @@ class GatedWay {
            net::DatagramProxy* datagrams, dns::FakeTable* fakes);
 
   net::Proxy& streams();
-  /// nullptr: none are carried, and no rule leads any outside the tunnel.
-  net::DatagramProxy* datagrams();
+  /// Associations fail while carries_datagrams() is false.
+  net::DatagramProxy& datagrams();
+  /// Some are carried, or rules lead some outside the tunnel, as they are now.
+  bool carries_datagrams() const { return datagram_gate_.carries(); }
 
  private:
   gate::Gate gate_;
-  std::optional<gate::DatagramGate> datagram_gate_;
+  gate::DatagramGate datagram_gate_;
   std::optional<dns::FakeRedirect> fake_redirect_;
   std::optional<dns::FakeDatagrams> fake_datagrams_;
 };

@@ -54,7 +54,7 @@ Result<socks5::WayOut> Listener::choose(const socks5::ClientIdentity& client) {
   GatedWay& way = way_of(client.user);
   socks5::WayOut out;
   out.proxy = &way.streams();
-  out.datagrams = way.datagrams();
+  if (way.carries_datagrams()) out.datagrams = &way.datagrams();
   return out;
 }
 

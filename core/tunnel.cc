@@ -114,7 +114,7 @@ Result<void> Tunnel::serve_packets(tun2socks::PacketDevice& device) {
   options.watcher = this;
   if (config_.memory > 0) options.memory_cap = config_.memory * kMegabyte / 2;
   auto engine = tun2socks::Engine::create(loop_, device, *redirect_, names_.get(),
-                                          packets_way_->datagrams(), options);
+                                          &packets_way_->datagrams(), options);
   if (!engine) return engine.error();
   engine_ = std::move(*engine);
   engine_->start([this](const Error& error) {

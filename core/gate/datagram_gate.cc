@@ -27,8 +27,7 @@ class DatagramGate::Opening final : public net::Attempt {
     if (!admitted || gate_.tunnel_ == nullptr) {
       later_.emplace(gate_.keeper_.loop(), std::move(done_));
       if (!admitted) return later_->settle(fail(admitted.error()));
-      const bool outside = gate_.keeper_.direct_datagrams() != nullptr;
-      return later_->settle(outside ? open(nullptr) : fail(not_carried()));
+      return later_->settle(gate_.goes_outside() ? open(nullptr) : fail(not_carried()));
     }
     DatagramGateSession* const session = session_.get();
     attempt_ = gate_.tunnel_->associate(
@@ -42,12 +41,7 @@ class DatagramGate::Opening final : public net::Attempt {
   void on_associated(Result<Session> tunnel) {
     const auto done = std::move(done_);
     if (tunnel) return done(open(std::move(*tunnel)));
-    done(goes_outside() ? open(nullptr) : fail(tunnel.error()));
-  }
-
-  bool goes_outside() const {
-    return gate_.keeper_.direct_datagrams() != nullptr &&
-           gate_.keeper_.rules().mentions(rules::Action::direct);
+    done(gate_.goes_outside() ? open(nullptr) : fail(tunnel.error()));
   }
 
   Result<Session> open(Session tunnel) {
@@ -69,6 +63,10 @@ class DatagramGate::Opening final : public net::Attempt {
   std::optional<io::Delivery<Session>> later_;  // set: no association through the tunnel
   std::unique_ptr<net::Attempt> attempt_;       // ends before the session that it would call
 };
+
+bool DatagramGate::goes_outside() const {
+  return keeper_.direct_datagrams() != nullptr && keeper_.rules().mentions(rules::Action::direct);
+}
 
 std::unique_ptr<net::Attempt> DatagramGate::associate(
     net::OnDatagram on_datagram, net::OnAssociationClosed on_closed,

@@ -20,12 +20,17 @@ class DatagramGate final : public net::DatagramProxy {
   DatagramGate(Gatekeeper& keeper, net::DatagramProxy* tunnel, Who who)
       : keeper_(keeper), tunnel_(tunnel), who_(std::move(who)) {}
 
+  /// Through the tunnel, or outside as the rules are now; else associations fail.
+  bool carries() const { return tunnel_ != nullptr || goes_outside(); }
+
   std::unique_ptr<net::Attempt> associate(
       net::OnDatagram on_datagram, net::OnAssociationClosed on_closed,
       net::Done<std::unique_ptr<net::DatagramSession>> done) override;
 
  private:
   class Opening;
+
+  bool goes_outside() const;
 
   Gatekeeper& keeper_;
   net::DatagramProxy* const tunnel_;
