@@ -2,12 +2,44 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <utility>
 
+#include "core/base/joined.h"
 #include "core/listener_options.h"
 #include "core/tls/stream.h"
 
 namespace tunproxy {
+namespace {
+
+// In the order of socks5::Protocol.
+constexpr std::array<const char*, socks5::ServerStats::kProtocols> kLanguages = {"socks5", "socks4",
+                                                                                 "http", "unknown"};
+
+void count(const socks5::ServerStats& stats,
+           std::map<std::string, std::map<std::string, uint64_t>>& to) {
+  const auto add = [&](const char* group, const char* kind, uint64_t n) {
+    if (n > 0) to[group][kind] = n;
+  };
+  add("connections", "accepted", stats.accepted);
+  add("connections", "unheard", stats.dropped);
+  add("connections", "evicted", stats.evicted);
+  add("connections", "late", stats.late);
+  add("connections", "malformed", stats.malformed);
+  add("connections", "over_limit", stats.over_limit);
+  add("passwords", "right", stats.credentials_right);
+  add("passwords", "wrong", stats.credentials_wrong);
+  for (size_t i = 0; i < kLanguages.size(); ++i) {
+    add("languages", kLanguages[i], stats.protocols[i]);
+  }
+  add("commands", "connect", stats.connects);
+  add("commands", "bind", stats.binds);
+  add("commands", "associate", stats.associates);
+  add("commands", "unknown", stats.unknown_commands);
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Listener>> Listener::open(io::Loop& loop, const Endpoint& at,
                                                  const ListenerSettings& settings,
                                                  Through through) {
@@ -76,15 +108,22 @@ void Listener::drop_quiet_udp() {
 }
 
 Result<void> Listener::reload() {
+  return joined({reload_users(), certificates_ ? certificates_->reload() : Result<void>()});
+}
+
+Result<void> Listener::reload_users() {
   auto users = load_users(settings_);
-  if (!users) return users.error();
+  if (!users) {
+    return Error{users.error().code, "the users stay as they were: " + users.error().message};
+  }
   server_->set_users(std::move(*users));
-  return certificates_ ? certificates_->reload() : Result<void>();
+  return {};
 }
 
 void Listener::describe(control::TunnelStatus& status) const {
   status.ways_in.push_back("SOCKS listener " + local().to_string());
   const socks5::ServerStats& stats = server_->stats();
+  count(stats, status.listener);
   for (size_t code = 0; code < stats.replies.size(); ++code) {
     if (stats.replies[code] > 0) status.replies[fmt::format("{:02}", code)] = stats.replies[code];
   }

@@ -45,6 +45,7 @@ class Listener {
   Listener(io::Loop& loop, const ListenerSettings& settings, const Through& through)
       : loop_(loop), settings_(settings), through_(through) {}
   Result<void> load_certificates();
+  Result<void> reload_users();
   std::unique_ptr<net::Stream> secured(std::unique_ptr<io::TcpStream> client);
   Result<socks5::WayOut> choose(const socks5::ClientIdentity& client);
   GatedWay& way_of(const std::string& user);

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "core/base/joined.h"
 #include "core/base/log.h"
 #include "core/rule_source.h"
 
@@ -70,20 +71,29 @@ Result<void> Oversight::listen(const AccountSettings& settings, bool unasked,
   return {};
 }
 
+void Oversight::describe(control::TunnelStatus& status) const {
+  if (log_) status.access_log_lost = log_->lost();
+}
+
 Result<void> Oversight::reload(const RuleSettings& settings) {
-  Result<void> outcome;
-  if (auto rules = make_rules(settings)) {
-    log::info("the rules are read again: {} rules", (*rules)->rules().size());
-    keeper_.set_rules(std::move(*rules));
-  } else {
-    outcome = Error{rules.error().code, "the rules stay as they were: " + rules.error().message};
+  return joined({reload_rules(settings), reopen_log()});
+}
+
+Result<void> Oversight::reload_rules(const RuleSettings& settings) {
+  auto rules = make_rules(settings);
+  if (!rules) {
+    return Error{rules.error().code, "the rules stay as they were: " + rules.error().message};
   }
-  if (!log_) return outcome;
-  if (auto reopened = log_->reopen(); !reopened && outcome) {
-    outcome = Error{reopened.error().code,
-                    "the access log stays where it was: " + reopened.error().message};
-  }
-  return outcome;
+  log::info("the rules are read again: {} rules", (*rules)->rules().size());
+  keeper_.set_rules(std::move(*rules));
+  return {};
+}
+
+Result<void> Oversight::reopen_log() {
+  const Result<void> reopened = log_ ? log_->reopen() : Result<void>();
+  if (reopened) return {};
+  return Error{reopened.error().code,
+               "the access log stays where it was: " + reopened.error().message};
 }
 
 }  // namespace tunproxy

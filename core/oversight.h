@@ -33,12 +33,17 @@ class Oversight {
   const account::Account& account() const { return account_; }
   void announce(std::optional<account::Origin> origin) { account_.announce(origin); }
 
+  /// Fills in what it knows.
+  void describe(control::TunnelStatus& status) const;
+
   /// Reads the rules again and begins the access log's file anew. Flows stay as they are. Where
   /// that fails, what was before stays, and the Error says why.
   Result<void> reload(const RuleSettings& rules);
 
  private:
   Oversight(io::Loop& loop, io::PrepareSocket prepare);
+  Result<void> reload_rules(const RuleSettings& settings);
+  Result<void> reopen_log();
   Result<void> open_log(const AccountSettings& settings);
   Result<void> listen(const AccountSettings& settings, bool unasked,
                       const control::StatusSource& source);

@@ -21,7 +21,7 @@ Result<ssh::Pool*> SessionGroups::of(const std::string& group) {
     return Error{ErrorCode::limit, "too many SSH connections for --isolate"};
   }
   Group& made = groups_[group];
-  made = {std::make_unique<ssh::Pool>(loop_, options_()), loop_.now()};
+  made = {std::make_unique<ssh::Pool>(loop_, options_()), loop_.now(), ++last_number_};
   made.pool->start([](const Result<void>&) {});  // its flows tell
   return made.pool.get();
 }

@@ -25,21 +25,24 @@ class SessionGroups {
   /// Connects if there is none yet; flows wait for it. Error limit: all have flows.
   Result<ssh::Pool*> of(const std::string& group);
   void network_changed();
+  /// function(name, number, pool): no other group has or had that number.
   template <typename Function>
   void each(Function function) const {
-    for (const auto& [name, group] : groups_) function(name, *group.pool);
+    for (const auto& [name, group] : groups_) function(name, group.number, *group.pool);
   }
 
  private:
   struct Group {
     std::unique_ptr<ssh::Pool> pool;
     Instant used{};
+    uint64_t number = 0;
   };
   bool make_room();
 
   io::Loop& loop_;
   std::function<ssh::PoolOptions()> options_;
   std::map<std::string, Group> groups_;
+  uint64_t last_number_ = 0;
 };
 
 /// Flows of a group go over its connection.

@@ -298,15 +298,18 @@ void SshWayOut::describe(control::TunnelStatus& status) const {
   if (lane_) lane_->describe(status);
   if (resolvers_) status.resolver = list(*resolvers_);
   if (!pool_) return;
-  size_t number = 0;
   const ssh::Pool::Status pool = pool_->status();
   status.reconnects = pool.reconnects;
   for (const auto& session : pool.sessions) {
-    status.sessions.push_back(session_status(fmt::format("streams {}", ++number), session));
+    status.sessions.push_back(session_status(fmt::format("streams {}", session.id), session));
   }
-  groups_.each([&](const std::string& group, const ssh::Pool& own) {
+  // A group may be a destination, which is nobody else's business.
+  const bool by_user = config_.listener.isolation == Isolation::user;
+  groups_.each([&](const std::string& group, uint64_t number, const ssh::Pool& own) {
+    const std::string name =
+        by_user ? fmt::format("streams of {}", group) : fmt::format("isolated {}", number);
     for (const auto& session : own.status().sessions) {
-      status.sessions.push_back(session_status("streams of " + group, session));
+      status.sessions.push_back(session_status(name, session));
     }
   });
 }

@@ -5,6 +5,7 @@
 #include <random>
 #include <utility>
 
+#include "core/base/joined.h"
 #include "core/base/log.h"
 #include "core/socks5_way_out.h"
 #include "core/ssh_way_out.h"
@@ -159,9 +160,7 @@ void Tunnel::memory_pressure(MemoryPressure pressure) {
 Result<void> Tunnel::reload() {
   auto outcome = oversight_->reload(config_.rules);
   out_->enforce_there(rules::far_rules(oversight_->keeper().rules()));
-  if (!listener_) return outcome;
-  auto listened = listener_->reload();
-  return outcome ? listened : outcome;
+  return listener_ ? joined({outcome, listener_->reload()}) : outcome;
 }
 
 std::string Tunnel::summary() const {
@@ -175,6 +174,7 @@ control::TunnelStatus Tunnel::status() const {
   control::TunnelStatus status;
   out_->describe(status);
   status.uptime_s = std::chrono::duration_cast<std::chrono::seconds>(loop_.now() - made_).count();
+  if (oversight_) oversight_->describe(status);
   status.memory_used = loop_.memory().used();
   const size_t cap = loop_.memory().cap();
   status.memory_cap = cap == MemoryBudget::kNoCap ? 0 : cap;

@@ -51,8 +51,8 @@ class Tunnel final : private control::StatusSource, private tun2socks::FlowWatch
   void pause() { out_->pause(); }
   void wake() { out_->wake(); }
   void memory_pressure(MemoryPressure pressure);
-  /// Reads the files of rules, users and certificates again. The Error says which one keeps what it
-  /// was; flows go on.
+  /// Reads the files of rules, users and certificates again, and begins the access log's anew. The
+  /// Error says which of them keep what they were, and why; flows go on.
   Result<void> reload();
 
   /// One line for people: the way out and the ways in.

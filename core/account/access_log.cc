@@ -1,7 +1,6 @@
 #include "core/account/access_log.h"
 
 #include <fcntl.h>
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -11,7 +10,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <ctime>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -32,12 +30,6 @@ Result<UniqueFd> open_file(const std::string& name) {
   Error error = error_from_errno(errno, "the access log " + name);
   error.code = ErrorCode::usage;
   return error;
-}
-
-std::string time_text(std::chrono::system_clock::time_point at) {
-  const auto since = std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch());
-  const std::time_t seconds = static_cast<std::time_t>(since.count() / 1000);
-  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(seconds), since.count() % 1000);
 }
 
 }  // namespace

@@ -67,8 +67,17 @@ void Account::end(std::list<Flow>::iterator flow, const Ending& ending) {
     ++(ending.complete ? counters_.complete : counters_.closed);
   }
   if (on_end_) on_end_(*flow, ending);
-  flows_.erase(flow);
+  flow->state = State::ended;
+  flow->ending = ending;
+  flow->ended = loop_.now();
+  recent_.splice(recent_.end(), flows_, flow);
+  if (recent_.size() > kRecent) recent_.pop_front();
   loop_.memory().release(kFlowCost);
+}
+
+CarrierTraffic& Account::carrier(std::string_view name) {
+  const auto found = counters_.carriers.find(name);
+  return found != counters_.carriers.end() ? found->second : counters_.carriers[std::string(name)];
 }
 
 std::array<Traffic, Counters::kWays> Account::ways() const {

@@ -29,6 +29,15 @@ struct Traffic {
   uint64_t down = 0;
 };
 
+/// What one carrier of datagrams did.
+struct CarrierTraffic {
+  uint64_t flows = 0;  ///< associations
+  uint64_t datagrams_up = 0;
+  uint64_t datagrams_down = 0;
+  uint64_t up = 0;  ///< bytes of payload
+  uint64_t down = 0;
+};
+
 /// Counted since the start, except `rules`: since the rules were last replaced.
 struct Counters {
   static constexpr size_t kSources = 2;
@@ -45,8 +54,9 @@ struct Counters {
   uint64_t closed = 0;                      ///< that the program here let go of
   std::array<uint64_t, kErrors> failed{};   ///< open flows, by ErrorCode
   std::array<uint64_t, kDrops> drops{};
-  std::map<std::string, uint64_t>
-      rules;  ///< flows and destinations of datagrams, by RuleSet::name_of()
+  std::map<std::string, CarrierTraffic, std::less<>> carriers;
+  /// Flows and destinations of datagrams, by RuleSet::name_of().
+  std::map<std::string, uint64_t> rules;
 };
 
 /// Lives in one loop thread and outlives its entries. There are as many flows as the ways in admit:
@@ -55,6 +65,7 @@ class Account {
  public:
   /// What a flow is charged for all that is kept of it beside its buffers, here and elsewhere.
   static constexpr size_t kFlowCost = 4096;
+  static constexpr size_t kRecent = 100;  ///< flows that are remembered when they have ended
 
   using OnEnd = std::function<void(const Flow&, const Ending&)>;
 
@@ -95,11 +106,15 @@ class Account {
   void drop(Drop reason) { ++counters_.drops[static_cast<size_t>(reason)]; }
   /// A rule decided about a flow, or about one destination of an association.
   void count_rule(const std::string& rule) { ++counters_.rules[rule]; }
+  /// What is carried by `name`, for who carries it to count. Valid as long as the account.
+  CarrierTraffic& carrier(std::string_view name);
   void forget_rules() { counters_.rules.clear(); }
   /// Called with each flow that ended; nullptr: with none.
   void on_end(OnEnd on_end) { on_end_ = std::move(on_end); }
 
   const std::list<Flow>& flows() const { return flows_; }  ///< the oldest first
+  /// The flows that ended last, the newest at the end.
+  const std::list<Flow>& recent() const { return recent_; }
   const Counters& counters() const { return counters_; }
   /// By rules::Action, the bytes of flows that are there included.
   std::array<Traffic, Counters::kWays> ways() const;
@@ -111,6 +126,7 @@ class Account {
   std::optional<Origin> origin_;
   uint64_t last_id_ = 0;
   std::list<Flow> flows_;
+  std::list<Flow> recent_;
   Counters counters_;
   OnEnd on_end_;
 };

@@ -16,13 +16,15 @@ namespace tunproxy::account {
 
 enum class Source : uint8_t { tun, socks };
 enum class Command : uint8_t { connect, bind, associate };
-/// deciding --(rules)--> opening --(far end)--> open
-enum class State : uint8_t { deciding, opening, open };
+/// deciding --(rules)--> opening --(far end)--> open; each --> ended
+enum class State : uint8_t { deciding, opening, open, ended };
 
 /// Stable, short names for logs and counters.
 std::string_view to_string(Source source);
 std::string_view to_string(Command command);
 std::string_view to_string(State state);
+/// "2026-11-21T01:02:03.456Z"
+std::string time_text(std::chrono::system_clock::time_point at);
 
 /// How a flow ended.
 struct Ending {
@@ -50,8 +52,11 @@ struct Flow {
   std::string rule;                           ///< that decided: RuleSet::name_of(); empty: none yet
   Instant started;
   std::chrono::system_clock::time_point started_at;
-  uint64_t up = 0;  ///< bytes of payload
+  std::string carrier;  ///< of an association: net::DatagramSession::carrier(); empty: none yet
+  uint64_t up = 0;      ///< bytes of payload
   uint64_t down = 0;
+  Ending ending;  ///< both of one that ended
+  Instant ended;
 
   rules::Protocol protocol() const {
     return command == Command::associate ? rules::Protocol::udp : rules::Protocol::tcp;

@@ -69,6 +69,31 @@ void add_tunnel(const TunnelStatus& tunnel, std::vector<MetricFamily>& all) {
   Family replies("tunproxy_socks_replies_total", "Replies to requests of SOCKS clients");
   for (const auto& [code, count] : tunnel.replies) replies.add({{"code", code}}, count);
   std::move(replies).add_to(all);
+  for (const auto& [group, counts] : tunnel.listener) {
+    Family family("tunproxy_listener_" + group + "_total", "What the SOCKS listener counts");
+    for (const auto& [kind, count] : counts) family.add({{"kind", kind}}, count);
+    std::move(family).add_to(all);
+  }
+  Family lost("tunproxy_access_log_lost_total",
+              "Lines of the access log that could not be written");
+  lost.add({}, tunnel.access_log_lost);
+  std::move(lost).add_to(all);
+}
+
+void add_carriers(const Counters& counters, std::vector<MetricFamily>& all) {
+  Family flows("tunproxy_carrier_flows_total", "Associations by what carried them");
+  Family datagrams("tunproxy_carrier_datagrams_total", "Datagrams by what carried them");
+  Family bytes("tunproxy_carrier_bytes_total", "Payload of datagrams by what carried them");
+  for (const auto& [name, traffic] : counters.carriers) {
+    flows.add({{"carrier", name}}, traffic.flows);
+    datagrams.add({{"carrier", name}, {"direction", "up"}}, traffic.datagrams_up);
+    datagrams.add({{"carrier", name}, {"direction", "down"}}, traffic.datagrams_down);
+    bytes.add({{"carrier", name}, {"direction", "up"}}, traffic.up);
+    bytes.add({{"carrier", name}, {"direction", "down"}}, traffic.down);
+  }
+  std::move(flows).add_to(all);
+  std::move(datagrams).add_to(all);
+  std::move(bytes).add_to(all);
 }
 
 void add_flows(const account::Account& account, std::vector<MetricFamily>& all) {
@@ -136,6 +161,7 @@ std::string metrics_text(const TunnelStatus& tunnel, const account::Account& acc
   std::vector<MetricFamily> all;
   add_tunnel(tunnel, all);
   add_flows(account, all);
+  add_carriers(account.counters(), all);
   add_ends(account.counters(), all);
   add_drops(tunnel, account.counters(), all);
   std::erase_if(all, [](const MetricFamily& family) { return family.metric.empty(); });

@@ -16,7 +16,8 @@ struct ReportOptions {
   size_t max_flows = kMaxFlows;  ///< the newest; how many there are is told all the same
 };
 
-/// One line of JSON: {"tunnel": …, "totals": …, "flows": […]}, as docs/status.md describes it.
+/// One line of JSON: {"tunnel": …, "totals": …, "flows": […], "ended": […]}, as docs/status.md
+/// describes it.
 std::string status_json(const TunnelStatus& tunnel, const account::Account& account, Instant now,
                         const ReportOptions& options);
 /// False: this build was made without Prometheus' library, and metrics_text() is empty.

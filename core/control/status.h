@@ -28,12 +28,16 @@ struct TunnelStatus {
   std::vector<SessionStatus> sessions;
   int64_t uptime_s = 0;
   uint64_t reconnects = 0;
-  uint64_t memory_used = 0;  ///< bytes in buffers, and what flows cost beside
-  uint64_t memory_cap = 0;   ///< 0: none
+  uint64_t access_log_lost = 0;  ///< lines
+  uint64_t memory_used = 0;      ///< bytes in buffers, and what flows cost beside
+  uint64_t memory_cap = 0;       ///< 0: none
   /// Dropped packets and datagrams by where and why ("tun/malformed", "socks_udp/stranger"), and
   /// replies to SOCKS requests by their code. Only what is not 0 has to be there.
   std::map<std::string, uint64_t> drops;
   std::map<std::string, uint64_t> replies;
+  /// What the listener counts, by group and kind: "connections" ("accepted", "late" …),
+  /// "passwords", "languages", "commands". Only what is not 0 has to be there.
+  std::map<std::string, std::map<std::string, uint64_t>> listener;
 };
 
 /// Implemented by whoever composes the tunnel.

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <iterator>
+#include <list>
 #include <nlohmann/json.hpp>
 
 #include "core/control/report.h"
@@ -33,6 +34,8 @@ Json tunnel_json(const TunnelStatus& tunnel) {
   json["memory"] = {{"used", tunnel.memory_used}, {"cap", tunnel.memory_cap}};
   json["drops"] = tunnel.drops;
   json["replies"] = tunnel.replies;
+  json["listener"] = tunnel.listener;
+  json["access_log_lost"] = tunnel.access_log_lost;
   return json;
 }
 
@@ -56,6 +59,18 @@ Json started_json(const Counters& counters) {
   return json;
 }
 
+Json carriers_json(const Counters& counters) {
+  Json json = Json::object();
+  for (const auto& [name, traffic] : counters.carriers) {
+    json[name] = {{"flows", traffic.flows},
+                  {"datagrams_up", traffic.datagrams_up},
+                  {"datagrams_down", traffic.datagrams_down},
+                  {"up", traffic.up},
+                  {"down", traffic.down}};
+  }
+  return json;
+}
+
 Json totals_json(const Account& account) {
   const Counters& counters = account.counters();
   Json json;
@@ -66,6 +81,7 @@ Json totals_json(const Account& account) {
     json["ways"][std::string(to_string(static_cast<rules::Action>(i)))] = {
         {"flows", ways[i].flows}, {"up", ways[i].up}, {"down", ways[i].down}};
   }
+  json["carriers"] = carriers_json(counters);
   json["opened"] = counters.opened;
   json["complete"] = counters.complete;
   json["closed"] = counters.closed;
@@ -89,12 +105,26 @@ Json flow_json(const account::Flow& flow, Instant now, bool show_host) {
   json["state"] = to_string(flow.state);
   json["way"] = rules::to_string(flow.way);
   json["rule"] = flow.rule;
+  if (!flow.carrier.empty()) json["carrier"] = flow.carrier;
   if (!flow.user.empty()) json["user"] = flow.user;
   if (show_host) json["host"] = flow.target.host();
   if (show_host) json["port"] = flow.target.port();
-  json["age_ms"] = (now - flow.started).count();
+  const bool ended = flow.state == account::State::ended;
+  json["started"] = account::time_text(flow.started_at);
+  json["age_ms"] = ((ended ? flow.ended : now) - flow.started).count();
   json["up"] = flow.up;
   json["down"] = flow.down;
+  if (ended) json["end"] = flow.ending.text();
+  return json;
+}
+
+Json flows_json(const std::list<account::Flow>& flows, Instant now, const ReportOptions& options) {
+  Json json = Json::array();
+  const size_t shown = std::min(flows.size(), options.max_flows);
+  for (auto flow = std::prev(flows.end(), static_cast<ptrdiff_t>(shown)); flow != flows.end();
+       ++flow) {
+    json.push_back(flow_json(*flow, now, options.show_hosts));
+  }
   return json;
 }
 
@@ -105,13 +135,8 @@ std::string status_json(const TunnelStatus& tunnel, const Account& account, Inst
   Json json;
   json["tunnel"] = tunnel_json(tunnel);
   json["totals"] = totals_json(account);
-  json["flows"] = Json::array();
-  const auto& flows = account.flows();
-  const size_t shown = std::min(flows.size(), options.max_flows);
-  for (auto flow = std::prev(flows.end(), static_cast<ptrdiff_t>(shown)); flow != flows.end();
-       ++flow) {
-    json["flows"].push_back(flow_json(*flow, now, options.show_hosts));
-  }
+  json["flows"] = flows_json(account.flows(), now, options);
+  json["ended"] = flows_json(account.recent(), now, options);
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

@@ -25,6 +25,7 @@ DatagramGateSession::~DatagramGateSession() = default;
 
 void DatagramGateSession::carry_by(std::unique_ptr<net::DatagramSession> tunnel) {
   tunnel_ = std::move(tunnel);
+  if (tunnel_ != nullptr) tunnel_traffic_ = count_carrier(*tunnel_);
   entry_.open();
 }
 
@@ -39,8 +40,22 @@ void DatagramGateSession::send(const Target& to, Bytes payload) {
   const Target there = decision.address ? Target(*decision.address, to.port()) : to;
   if (decision.action == Action::direct) return send_direct(there, payload);
   if (tunnel_ == nullptr) return keeper_.account().drop(Drop::no_way);
+  send_by(*tunnel_, *tunnel_traffic_, there, payload);
+}
+
+account::CarrierTraffic* DatagramGateSession::count_carrier(const net::DatagramSession& session) {
+  account::CarrierTraffic& traffic = keeper_.account().carrier(session.carrier());
+  ++traffic.flows;
+  if (entry_.flow().carrier.empty()) entry_.flow().carrier = session.carrier();
+  return &traffic;
+}
+
+void DatagramGateSession::send_by(net::DatagramSession& session, account::CarrierTraffic& traffic,
+                                  const Target& to, Bytes payload) {
   entry_.flow().up += payload.size();
-  tunnel_->send(there, payload);
+  ++traffic.datagrams_up;
+  traffic.up += payload.size();
+  session.send(to, payload);
 }
 
 std::optional<ErrorCode> DatagramGateSession::refuses(const Target& to) {
@@ -56,9 +71,12 @@ std::optional<ErrorCode> DatagramGateSession::refuses(const Target& to) {
   return tunnel_->refuses(decision.address ? Target(*decision.address, to.port()) : to);
 }
 
-void DatagramGateSession::receive(const Endpoint& from, Bytes payload) {
-  if (entry_.ended()) return;
+void DatagramGateSession::receive(const Endpoint& from, Bytes payload,
+                                  account::CarrierTraffic* traffic) {
+  if (entry_.ended() || traffic == nullptr) return;
   entry_.flow().down += payload.size();
+  ++traffic->datagrams_down;
+  traffic->down += payload.size();
   on_datagram_(from, payload);
 }
 
@@ -86,6 +104,7 @@ DatagramGateSession::Decision DatagramGateSession::decide(const Target& to) {
 }
 
 DatagramGateSession::Decision DatagramGateSession::decide_anew(const Target& to) {
+  if (auto good = Gatekeeper::check_name(to); !good) return refused(good.error().code);
   const rules::Verdict verdict = keeper_.judge(Protocol::udp, to, nullptr, who_);
   if (!verdict.needs_address) return settled(verdict);
   if (const auto* known = keeper_.lookup().known(to.name())) return from_addresses(to, *known);
@@ -176,22 +195,31 @@ void DatagramGateSession::send_direct(const Target& to, Bytes payload) {
     if (direct_attempt_ == nullptr) open_direct();
     return wait(to, payload);
   }
-  entry_.flow().up += payload.size();
-  direct_->send(to, payload);
+  send_by(*direct_, *direct_traffic_, to, payload);
 }
 
 void DatagramGateSession::open_direct() {
-  const auto failed = [this](const Error&) {
-    direct_failed_ = true;
-    retry_.schedule();
-  };
   direct_attempt_ = keeper_.direct_datagrams()->associate(
-      [this](const Endpoint& from, Bytes payload) { receive(from, payload); }, failed,
-      [this, failed](auto session) {
-        if (!session) return failed(session.error());
+      [this](const Endpoint& from, Bytes payload) { receive(from, payload, direct_traffic_); },
+      [this](const Error& error) { on_direct_failed(error); },
+      [this](auto session) {
+        if (!session) return on_direct_failed(session.error());
         direct_ = std::move(*session);
+        if (!entry_.ended()) direct_traffic_ = count_carrier(*direct_);
         retry_.schedule();
       });
+}
+
+// At a limit the next datagram tries again.
+void DatagramGateSession::on_direct_failed(const Error& error) {
+  direct_failed_ = error.code != ErrorCode::limit;
+  if (direct_failed_) return retry_.schedule();
+  keeper_.tell_limit(error);
+  keeper_.loop().retire(std::move(direct_attempt_));
+  waiting_bytes_.set(0);
+  for (size_t n = std::exchange(waiting_, {}).size(); n > 0; --n) {
+    keeper_.account().drop(Drop::waiting);
+  }
 }
 
 }  // namespace tunproxy::gate

@@ -34,8 +34,8 @@ class DatagramGateSession final : public net::DatagramSession {
   void send(const Target& to, Bytes payload) override;
   std::optional<ErrorCode> refuses(const Target& to) override;
 
-  /// From either way.
-  void receive(const Endpoint& from, Bytes payload);
+  /// From the tunnel.
+  void receive(const Endpoint& from, Bytes payload) { receive(from, payload, tunnel_traffic_); }
   void on_tunnel_closed(const Error& error);
 
  private:
@@ -59,6 +59,10 @@ class DatagramGateSession final : public net::DatagramSession {
     ByteVector payload;
   };
 
+  account::CarrierTraffic* count_carrier(const net::DatagramSession& session);
+  void send_by(net::DatagramSession& session, account::CarrierTraffic& traffic, const Target& to,
+               Bytes payload);
+  void receive(const Endpoint& from, Bytes payload, account::CarrierTraffic* traffic);
   Decision decide(const Target& to);
   Decision decide_anew(const Target& to);
   Decision settled(const rules::Verdict& verdict);
@@ -70,6 +74,7 @@ class DatagramGateSession final : public net::DatagramSession {
   void retry();
   void send_direct(const Target& to, Bytes payload);
   void open_direct();
+  void on_direct_failed(const Error& error);
 
   Gatekeeper& keeper_;
   const Who who_;
@@ -84,6 +89,8 @@ class DatagramGateSession final : public net::DatagramSession {
   bool direct_failed_ = false;
   std::unique_ptr<net::DatagramSession> tunnel_;
   std::unique_ptr<net::DatagramSession> direct_;
+  account::CarrierTraffic* tunnel_traffic_ = nullptr;  // of these
+  account::CarrierTraffic* direct_traffic_ = nullptr;
   std::unique_ptr<net::Attempt> direct_attempt_;
   io::Task retry_;
 };

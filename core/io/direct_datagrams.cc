@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/io/delivery.h"
+#include "core/io/descriptors.h"
 #include "core/io/resolver.h"
 #include "core/io/udp_socket.h"
 
@@ -29,6 +30,8 @@ class DirectDatagrams::Session final : public net::DatagramSession {
         prepare_(prepare),
         on_datagram_(std::move(on_datagram)),
         waiting_bytes_(loop.memory()) {}
+
+  std::string_view carrier() const override { return "direct"; }
 
   void send(const Target& to, Bytes payload) override {
     if (!to.is_name()) return send_to({to.address(), to.port()}, payload);
@@ -104,10 +107,11 @@ class DirectDatagrams::Session final : public net::DatagramSession {
 
 class DirectDatagrams::Opening final : public net::Attempt {
  public:
-  Opening(Loop& loop, net::Done<std::unique_ptr<net::DatagramSession>> done,
-          std::unique_ptr<net::DatagramSession> session)
+  using Opened = Result<std::unique_ptr<net::DatagramSession>>;
+
+  Opening(Loop& loop, net::Done<std::unique_ptr<net::DatagramSession>> done, Opened opened)
       : delivery_(loop, std::move(done)) {
-    delivery_.settle(std::move(session));
+    delivery_.settle(std::move(opened));
   }
 
  private:
@@ -117,8 +121,9 @@ class DirectDatagrams::Opening final : public net::Attempt {
 std::unique_ptr<net::Attempt> DirectDatagrams::associate(
     net::OnDatagram on_datagram, net::OnAssociationClosed,
     net::Done<std::unique_ptr<net::DatagramSession>> done) {
-  return std::make_unique<Opening>(
-      loop_, std::move(done), std::make_unique<Session>(loop_, prepare_, std::move(on_datagram)));
+  Opening::Opened opened(std::make_unique<Session>(loop_, prepare_, std::move(on_datagram)));
+  if (auto spare = check_descriptors(); !spare) opened = spare.error();
+  return std::make_unique<Opening>(loop_, std::move(done), std::move(opened));
 }
 
 }  // namespace tunproxy::io

@@ -25,6 +25,8 @@ class DatagramSession {
   /// Sends at once or not at all: drops (and its owner counts) when a queue is full. Never blocks.
   /// `payload` may have up to 65507 bytes, and none.
   virtual void send(const Target& to, Bytes payload) = 0;
+  /// What carries it, for counters: "relay", "udpgw", "socks5", "direct". A literal.
+  virtual std::string_view carrier() const { return "other"; }
   /// Why nothing can be sent to `to`, as far as that is known now (not_allowed: rules forbid it);
   /// nullopt: nothing is in the way. What is sent all the same is dropped. For those who can tell
   /// the sender.

@@ -39,6 +39,7 @@ class ClientAssociation final : public net::DatagramSession {
                                                             net::OnAssociationClosed on_closed);
 
   void send(const Target& to, Bytes payload) override;
+  std::string_view carrier() const override { return "socks5"; }
 
  private:
   ClientAssociation(UdpTraffic& traffic, std::unique_ptr<net::Stream> control,

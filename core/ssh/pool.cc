@@ -20,7 +20,7 @@ Pool::Pool(io::Loop& loop, PoolOptions options)
       keepalive_(options_.session.keepalive),
       tick_(loop, [this] { tick(); }),
       sweep_(loop, [this] { sweep(); }) {
-  members_.push_back(std::make_unique<Member>(loop_, options_.session));
+  members_.push_back(std::make_unique<Member>(loop_, options_.session, ++last_id_));
   first().on_state([this](State, const Error* error) {
     update_state(error);
     sweep_.schedule();
@@ -146,7 +146,7 @@ void Pool::grow() {
   options.make_login = options_.make_quiet_login;
   options.keepalive = keepalive_;
   options.reconnect = false;
-  coming_ = std::make_unique<Member>(loop_, std::move(options));
+  coming_ = std::make_unique<Member>(loop_, std::move(options), ++last_id_);
   coming_->supervisor.on_state([this](State, const Error*) { sweep_.schedule(); });
   coming_->supervisor.start([this](Result<void> outcome) { grown(std::move(outcome)); });
 }
@@ -232,8 +232,8 @@ Pool::Status Pool::status() const {
     const Supervisor::Counters counters = supervisor.counters();
     const bool online = supervisor.state() == State::online;
     const SessionLoad load = supervisor.load();
-    status.sessions.push_back({supervisor.state(), supervisor.sound(), load.channels, load.received,
-                               load.sent, supervisor.round_trip(),
+    status.sessions.push_back({member->id, supervisor.state(), supervisor.sound(), load.channels,
+                               counters.received, counters.sent, supervisor.round_trip(),
                                online ? loop_.now() - supervisor.online_since() : 0ms});
     status.channels += load.channels;
     sum.logins += counters.logins;

@@ -39,10 +39,11 @@ class Pool final : public net::Proxy {
   static constexpr uint64_t kMuch = 256 * 1024;  ///< bytes a second
 
   struct SessionStatus {
+    uint64_t id = 0;  ///< from 1; no other session of the pool has or had it
     State state = State::idle;
     bool sound = false;  ///< it answers, as far as is known
     size_t channels = 0;
-    uint64_t received = 0;
+    uint64_t received = 0;  ///< by all its connections
     uint64_t sent = 0;
     Duration round_trip{};  ///< of the last probe; 0: none yet
     Duration online_for{};
@@ -84,8 +85,10 @@ class Pool final : public net::Proxy {
 
  private:
   struct Member {
-    Member(io::Loop& loop, SupervisorOptions options) : supervisor(loop, std::move(options)) {}
+    Member(io::Loop& loop, SupervisorOptions options, uint64_t number)
+        : id(number), supervisor(loop, std::move(options)) {}
 
+    const uint64_t id;
     Supervisor supervisor;
     uint64_t carried = 0;  // bytes, when last looked at
     uint64_t rate = 0;     // bytes a second
@@ -120,6 +123,7 @@ class Pool final : public net::Proxy {
   std::function<void(State, const Error*)> changed_;
   std::vector<std::unique_ptr<Member>> members_;  // the first one, and those that are online
   std::unique_ptr<Member> coming_;                // logs in
+  uint64_t last_id_ = 0;
   Instant grow_at_{};
   Supervisor::Counters past_;  // of members that are gone
   uint64_t online_times_ = 0;

@@ -13,14 +13,16 @@ namespace {
 class HeldSession final : public net::DatagramSession {
  public:
   HeldSession(std::shared_ptr<net::DatagramProxy> client,
-              std::unique_ptr<net::DatagramSession> session)
-      : client_(std::move(client)), session_(std::move(session)) {}
+              std::unique_ptr<net::DatagramSession> session, std::string_view name)
+      : client_(std::move(client)), session_(std::move(session)), name_(name) {}
 
   void send(const Target& to, Bytes payload) override { session_->send(to, payload); }
+  std::string_view carrier() const override { return name_; }
 
  private:
   std::shared_ptr<net::DatagramProxy> client_;
   std::unique_ptr<net::DatagramSession> session_;  // goes first
+  const std::string_view name_;
 };
 
 }  // namespace
@@ -63,7 +65,8 @@ class Carrier::Association final : public net::Attempt {
 
  private:
   std::unique_ptr<net::DatagramSession> finished(std::unique_ptr<net::DatagramSession> session) {
-    auto held = std::make_unique<HeldSession>(client_, std::move(session));
+    auto held =
+        std::make_unique<HeldSession>(client_, std::move(session), by_address_ ? "udpgw" : "relay");
     if (!by_address_ || carrier_.names_ == nullptr) return held;
     return std::make_unique<NamedSession>(*carrier_.names_, std::move(held));
   }

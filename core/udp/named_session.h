@@ -63,6 +63,7 @@ class NamedSession final : public net::DatagramSession {
       : cache_(cache), inner_(std::move(inner)), waiting_bytes_(cache.memory()) {}
 
   void send(const Target& to, Bytes payload) override;
+  std::string_view carrier() const override { return inner_->carrier(); }
 
  private:
   struct Waiting {

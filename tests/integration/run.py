@@ -20,6 +20,7 @@ import scenarios_resolved
 import scenarios_servers
 import scenarios_rules
 import scenarios_socks
+import scenarios_status
 import scenarios_trouble
 import scenarios_udp
 import scenarios_udp_helper

@@ -4,7 +4,7 @@ import json
 import os
 
 import world as worlds
-from scenarios_rules import curl, status_json
+from scenarios_status import curl, status_json
 from world import GOOD, check, scale, until
 
 PORT = 1090

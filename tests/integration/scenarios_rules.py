@@ -1,20 +1,18 @@
-"""Rules, split tunnelling and the account: the TUN and SOCKS alike, reloaded while running, and told to whom asks."""
+"""Rules and split tunnelling: the TUN and SOCKS alike, and reloaded while running."""
 
-import json
 import os
 import signal
-import stat
 import sys
 
-import world as worlds
-from world import CLIENT, GOOD, GOOD6, SERVER, UDP_TRAFFIC, check, sh, until
+from scenarios_status import by_socks, curl, hold, refused_by_rules, status_json, write
+from world import CLIENT, GOOD, GOOD6, HERE, NO_HOST, SERVER, UDP_TRAFFIC, check, sh, until
 
 PORT = 1090
 PROXY = f"127.0.0.1:{PORT}"
-METRICS = "127.0.0.1:9190"
 DIRECT = "10.77.9.1"  # of the server, and reached outside the tunnel by the default route
 DIRECT_PORT = 8088
 WEB, REFUSING, ECHO_UDP = 80, 9, 7010
+SOCKS_CLIENTS = os.path.join(HERE, "socks_clients.py")
 
 RULES = f"""
 deny web6.test                  # a name: for the TUN by what DNS said of it
@@ -23,56 +21,6 @@ deny udp {GOOD}:{ECHO_UDP}
 deny 203.0.113.200 user nobody
 default allow
 """
-
-
-def write(world, name, text):
-    with open(world.path(name), "w", encoding="ascii") as file:
-        file.write(text)
-    return world.path(name)
-
-
-def curl(world, *arguments):
-    return world.run(["curl", "-sS", "--max-time", "60", *arguments])
-
-
-def by_socks(world, url, way="--socks5-hostname"):
-    return curl(world, way, PROXY, url)
-
-
-# A flow by SOCKS5 to an echo, which says so and then stays until it is ended.
-HOLD = f"""
-import socket
-sock = socket.create_connection(("127.0.0.1", {PORT}))
-sock.sendall(bytes([5, 1, 0]) + bytes([5, 1, 0, 1]) + socket.inet_aton("{GOOD}") + (7001).to_bytes(2, "big") + b"x")
-data = b""
-while len(data) < 13:
-    data += sock.recv(100)
-print(data[-1:].decode(), flush=True)
-sock.recv(1)
-print("ended", flush=True)
-"""
-
-
-def hold(world):
-    process = world.spawn(CLIENT, "held", [sys.executable, "-c", HOLD])
-    until(lambda: world.text("held.out") or process.poll() is not None, "a flow is open")
-    check(world.text("held.out") == "x\n", world.text("held.err"))
-    return process
-
-
-def refused_by_rules(outcome):
-    code, output = outcome
-    return code == 97 and "(2)" in output
-
-
-def status(world, *arguments):
-    code, output = world.run([worlds.FORMER["program"], "status", *arguments])
-    check(code == 0, f"status: {output}")
-    return output
-
-
-def status_json(world, *arguments):
-    return json.loads(status(world, "--json", *arguments))
 
 
 def udp_outcome(world, host, port):
@@ -99,6 +47,36 @@ def test_rules_of_both_ways_in(world):
     check(totals["drops"].get("denied", 0) == 0, "a datagram that is told is not dropped silently")
 
 
+def test_rules_tell_by_icmp(world):
+    """Programs behind the TUN hear "administratively prohibited": code 13 of IPv4, 1 of IPv6. A host that cannot be reached has others."""
+    world.machine_tunnel("--rules", write(world, "rules", f"deny {GOOD}\ndeny {GOOD6}\n"))
+    for protocol in ("tcp", "udp"):
+        check(world.traffic("icmp", protocol, GOOD, REFUSING) == "3 13 EHOSTUNREACH", f"IPv4, {protocol}")
+        check(world.traffic("icmp", protocol, GOOD6, REFUSING) == "1 1 EACCES", f"IPv6, {protocol}")
+    check(world.traffic("icmp", "tcp", NO_HOST, REFUSING) == "3 1 EHOSTUNREACH", "no host, no rule")
+
+
+def test_rules_of_datagrams_by_socks(world):
+    """A denied datagram gets no answer and is counted; the association goes on."""
+    world.socks_tunnel(PORT, "--rule", f"deny udp {GOOD}:{ECHO_UDP}", "--rule", "deny udp web.test")
+    code, output = world.run([sys.executable, UDP_TRAFFIC, "denied", str(PORT), f"{GOOD}:{ECHO_UDP}", f"web.test:{ECHO_UDP}",
+                              f"{GOOD6}:{ECHO_UDP}"])
+    check(code == 0 and output.strip() == GOOD6, output)
+    totals = status_json(world)["totals"]
+    check(totals["drops"].get("denied", 0) >= 2, str(totals))
+    check(totals["rules"].get("rule 1", 0) >= 1 and totals["rules"].get("rule 2", 0) >= 1, str(totals["rules"]))
+
+
+def test_rules_of_names_have_no_way_round(world):
+    """Names that a resolver at the far end would take for a denied one get reply 8."""
+    world.socks_tunnel(PORT, "--rule", "deny web.test")
+    for name in ("web\u3002test", "\uff57eb.test", "w\\101b.test", "web\\.test"):
+        code, output = world.run([sys.executable, SOCKS_CLIENTS, "outcome", str(PORT), "1", name, str(WEB)])
+        check(code == 0 and output == "8\n", f"{name}: {output}")
+    check(refused_by_rules(by_socks(world, "http://WEB.test./")), "in other letters, with a dot")
+    check("hello" in by_socks(world, f"http://{GOOD}/")[1], "others go through")
+
+
 def test_rules_resolve_names_through_the_tunnel(world):
     """A name cannot go round a rule about addresses, and goes to an address that was judged."""
     world.socks_tunnel(PORT, "--rule", "deny 2001:db8::/32", "--rule", "deny 10.9.0.0/16")
@@ -118,22 +96,37 @@ def test_rules_simple_form(world):
         check(refused_by_rules(by_socks(world, url)), url)
 
 
+def serve_direct(world):
+    """A web server on DIRECT, and an echo of datagrams there: of the server, and reached by the default route."""
+    # Not http.server's own server: that looks up its name, for which nobody answers here.
+    web = (f"import http.server as h, socketserver as s; "
+           f"s.ThreadingTCPServer(('{DIRECT}', {DIRECT_PORT}), h.SimpleHTTPRequestHandler).serve_forever()")
+    echo = (f"import socket as s; k = s.socket(s.AF_INET, s.SOCK_DGRAM); k.bind(('{DIRECT}', {ECHO_UDP}))\n"
+            "while True: k.sendto(*k.recvfrom(66000))")
+    sh(f"ip -n {SERVER} addr add {DIRECT}/32 dev lo")
+    world.spawn(SERVER, "direct", [sys.executable, "-u", "-c", web])
+    world.spawn(SERVER, "direct_echo", [sys.executable, "-c", echo])
+    until(lambda: sh(f"ip netns exec {SERVER} ss -Hltn 'sport = {DIRECT_PORT}'"), "the direct server listens")
+    until(lambda: sh(f"ip netns exec {SERVER} ss -Hlun 'sport = {ECHO_UDP} and src {DIRECT}'"), "the direct echo listens")
+
+
+def expect_direct(world, *requests):
+    """Each request reaches the direct server from this machine itself."""
+    before = len(world.text("direct.err").splitlines())
+    for arguments in requests:
+        code, output = curl(world, *arguments)
+        check(code == 0, f"{arguments}: {output}")
+    log = world.text("direct.err").splitlines()[before:]
+    check(len(log) == len(requests) and all(line.startswith("10.77.1.2 ") for line in log), f"from the client itself: {log}")
+
+
 def test_rules_direct(world):
     """What rules send outside the tunnel comes from this machine: from the TUN and from SOCKS."""
-    # Not http.server's own server: that looks up its name, for which nobody answers here.
-    serve = (f"import http.server as h, socketserver as s; "
-             f"s.ThreadingTCPServer(('{DIRECT}', {DIRECT_PORT}), h.SimpleHTTPRequestHandler).serve_forever()")
-    sh(f"ip -n {SERVER} addr add {DIRECT}/32 dev lo")
-    world.spawn(SERVER, "direct", [sys.executable, "-u", "-c", serve])
-    until(lambda: sh(f"ip netns exec {SERVER} ss -Hltn 'sport = {DIRECT_PORT}'"), "the direct server listens")
+    serve_direct(world)
     rules = write(world, "rules", f"direct {DIRECT}:{DIRECT_PORT}\n")
     program = world.machine_tunnel("--rules", rules, "--socks", PROXY)
     url = f"http://{DIRECT}:{DIRECT_PORT}/?"
-    for way, arguments in (("tun", ()), ("socks", ("--socks5", PROXY))):
-        code, output = curl(world, *arguments, url + way)
-        check(code == 0, output)
-    log = world.text("direct.err").splitlines()
-    check(len(log) == 2 and all(line.startswith("10.77.1.2 ") for line in log), f"from the client itself: {log}")
+    expect_direct(world, [url + "tun"], ["--socks5", PROXY, url + "socks"])
     write(world, "rules", "")
     program.send(signal.SIGHUP)
     until(lambda: "rules are read again" in program.err(), "the reload")
@@ -142,7 +135,41 @@ def test_rules_direct(world):
     check(code == 0 and last.startswith(f"{DIRECT} "), f"through the tunnel now, so from the server itself: {last}")
 
 
-test_rules_direct.world = {"ours": f"tcp port {DIRECT_PORT}"}
+def test_rules_direct_by_name(world):
+    """A name that is to go outside does, by what DNS told of it in the TUN, and as the name that SOCKS has."""
+    serve_direct(world)
+    world.machine_tunnel("--rule", "direct *.lan", "--rule", f"deny {DIRECT}", "--socks", PROXY)
+    url = f"http://printer.lan:{DIRECT_PORT}/?"
+    expect_direct(world, [url + "tun"], ["--socks5-hostname", PROXY, url + "socks"])
+    check(world.traffic("outcome", GOOD, WEB, 20) == "connected", "the rest goes through the tunnel")
+    flows = status_json(world, "--show-hosts")["ended"]
+    check({flow["way"] for flow in flows if flow["port"] == DIRECT_PORT} == {"direct"}, str(flows))
+
+
+def test_rules_direct_datagrams_from_now_on(world):
+    """Without a carrier, rules that are read later lead datagrams outside, of users that there were before, too."""
+    serve_direct(world)
+    rules = write(world, "rules", "")
+    program = world.machine_tunnel("--udp", "none", "--rules", rules, "--socks", PROXY)
+
+    def by_tun():
+        return udp_outcome(world, DIRECT, ECHO_UDP)
+
+    def by_socks_associate():
+        return world.run([sys.executable, UDP_TRAFFIC, "denied", str(PORT), f"{DIRECT}:{ECHO_UDP}"])
+    check(by_tun() == "ECONNREFUSED", "not carried")
+    code, output = by_socks_associate()
+    check(code == 1 and "reply 7" in output, output)
+    write(world, "rules", f"direct udp {DIRECT}\n")
+    program.send(signal.SIGHUP)
+    until(lambda: by_tun() == "echoed", "the TUN's datagrams go outside")
+    code, output = by_socks_associate()
+    check(code == 0 and output.strip() == DIRECT, f"SOCKS': {output}")
+    check(status_json(world)["totals"]["carriers"]["direct"]["datagrams_down"] >= 2, "they are counted")
+
+
+for scenario in (test_rules_direct, test_rules_direct_by_name, test_rules_direct_datagrams_from_now_on):
+    scenario.world = {"ours": f"tcp port {DIRECT_PORT} or (udp port {ECHO_UDP} and host {DIRECT})"}
 
 
 def test_rules_reload(world):
@@ -161,60 +188,57 @@ def test_rules_reload(world):
     check(held.poll() is None and program.process.poll() is None, "the open flow is as it was")
 
 
+def test_reload_leaves_datagrams_alone(world):
+    """Associations go on through good and bad rules; what new rules deny goes no further from then on."""
+    rules = write(world, "rules", "")
+    program = world.machine_tunnel("--rules", rules)
+    world.spawn(CLIENT, "talk", [sys.executable, UDP_TRAFFIC, "talk", GOOD])
+
+    def echoes():
+        return len(world.text("talk.out").splitlines())
+
+    def goes_on(what):
+        before = echoes()
+        until(lambda: echoes() > before + 2, what)
+    goes_on("it talks")
+    write(world, "rules", "deny 198.51.100.0/24\n")
+    program.send(signal.SIGHUP)
+    until(lambda: program.err().count("rules are read again") == 1, "good rules")
+    goes_on("with good rules")
+    write(world, "rules", "deny *\nforbid *\n")
+    program.send(signal.SIGHUP)
+    until(lambda: f"{rules}, line 2: 'forbid'" in program.err(), "bad rules")
+    goes_on("with bad rules")
+    flows = [flow for flow in status_json(world)["flows"] if flow["command"] == "associate"]
+    check(len(flows) == 1, f"one association: {flows}")
+    write(world, "rules", f"deny udp {GOOD}\n")
+    program.send(signal.SIGHUP)
+    until(lambda: udp_outcome(world, GOOD, ECHO_UDP) == "EHOSTUNREACH", "denied now")
+
+
+def test_reload_tells_all_that_is_wrong(world):
+    """New passwords hold; a file that is of no use is named, all of them at once, and what was read before stays."""
+    rules = write(world, "rules", "")
+    password = write(world, "password", "first\n")
+    os.chmod(password, 0o600)
+    program = world.socks_tunnel(PORT, "--rules", rules, "--socks-user", f"anna:{password}")
+
+    def may(word):
+        return curl(world, "--socks5-hostname", PROXY, "-U", f"anna:{word}", "http://web.test/")[0] == 0
+    check(may("first") and not may("second"), "the first password")
+    write(world, "password", "second\n")
+    program.send(signal.SIGHUP)
+    until(lambda: may("second"), "the second")
+    check(not may("first"), "and no other")
+    write(world, "password", "")
+    write(world, "rules", "forbid *\n")
+    program.send(signal.SIGHUP)
+    until(lambda: "the users stay as they were" in program.err(), "the users")
+    check(f"{rules}, line 1: 'forbid'" in program.err() and password in program.err(), program.err())
+    check(may("second"), "it holds")
+
+
 def test_rules_that_are_wrong_at_the_start(world):
     rules = write(world, "rules", "allow *\ndeny 10.0.0.1/8\n")
     program = world.tunproxy(*world.ssh_arguments(), "--no-tun", "--socks", PROXY, "--rules", rules)
     check(program.wait() == 2 and f"{rules}, line 2" in program.err(), program.err())
-
-
-def test_account(world):
-    """The control socket, the metrics and the access log tell of one flow, and of its host only who asks for it."""
-    log = world.path("access.log")
-    program = world.socks_tunnel(PORT, "--metrics", METRICS, "--access-log", log, "--rule", "deny bad.test")
-    check("hello" in by_socks(world, "http://web.test/")[1], "a flow")
-    check(refused_by_rules(by_socks(world, "http://bad.test/")), "a denied one")
-    hold(world)
-
-    folder, name = "/run/tunproxy", f"control-{program.process.pid}.sock"
-    sockets = os.listdir(folder)
-    check(sockets == [name], f"one control socket: {sockets}")
-    check(stat.S_IMODE(os.lstat(os.path.join(folder, name)).st_mode) == 0o600, "its mode")
-    hidden = status_json(world)
-    check(hidden["tunnel"]["state"] == "online" and "10.77.1.1" in hidden["tunnel"]["server"], str(hidden["tunnel"]))
-    flows = [flow for flow in hidden["flows"] if flow["state"] == "open"]
-    check(len(flows) == 1 and flows[0]["source"] == "socks" and flows[0]["down"] > 0, str(hidden["flows"]))
-    check(GOOD not in json.dumps(hidden["flows"]) and "host" not in flows[0], "hosts are hidden")
-    check(hidden["totals"]["complete"] + hidden["totals"]["closed"] >= 1, str(hidden["totals"]))
-    check(hidden["throughput"].keys() == {"up", "down"}, "throughput")
-    check([flow.get("host") for flow in status_json(world, "--show-hosts")["flows"]] == [GOOD], "hosts on request")
-    text = status(world)
-    check(text.startswith("online: SSH ") and "\nnow:" in text, text)
-    code, output = world.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", worlds.FORMER["program"],
-                              "status", "--control", os.path.join(folder, name)])
-    check(code == 6 and len(output.strip().splitlines()) == 1, f"another user may not ask: {code} {output}")
-
-    code, metrics = curl(world, f"http://{METRICS}/metrics")
-    check(code == 0 and "\ntunproxy_up 1\n" in metrics, metrics)
-    check('tunproxy_flows_refused_total{reason="not allowed"} 1' in metrics, metrics)
-    check(GOOD not in metrics and "web.test" not in metrics, "metrics tell no host")
-
-    lines = until(lambda: [json.loads(line) for line in open(log, encoding="utf-8")] if os.path.getsize(log) else None,
-                  "the access log")
-    check(len(lines) == 2 and lines[0]["down"] > 0 and lines[1]["end"] == "not allowed", str(lines))
-    check("test" not in lines[0]["host"] and lines[0]["host"] != lines[1]["host"], "hashes, not hosts")
-    os.rename(log, log + ".1")
-    program.send(signal.SIGHUP)
-    until(lambda: os.path.exists(log), "the access log is begun anew")
-    check("hello" in by_socks(world, "http://web.test/")[1], "one more flow")
-    until(lambda: os.path.getsize(log), "it is in the new file")
-    program.stop()
-    check(not os.path.exists(folder), "nothing is left")
-
-
-def test_status_without_a_tunnel(world):
-    sh("mkdir -p /run/tunproxy; python3 -c \"import socket; socket.socket(socket.AF_UNIX).bind("
-       "'/run/tunproxy/control-1.sock')\"")
-    code, output = world.run([worlds.FORMER["program"], "status"])
-    check(code == 1 and "no tunproxy of this user runs" in output, output)
-    check(os.listdir("/run/tunproxy") == [], "what a crash left behind is removed")
-    sh("rmdir /run/tunproxy")

@@ -218,6 +218,31 @@ def verb_outcome(host, port, timeout):
         print(errno.errorcode[error.errno])
 
 
+def verb_icmp(protocol, host, port):
+    """What a refused flow to `host` is told: type and code of the ICMP message, and the error that it becomes."""
+    v6 = ":" in host
+    heard = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_RAW,
+                          socket.IPPROTO_ICMPV6 if v6 else socket.IPPROTO_ICMP)
+    heard.settimeout(LIMIT)
+    sock = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET,
+                         socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM)
+    sock.settimeout(LIMIT)
+    error = 0
+    try:
+        sock.connect((host, int(port)))
+        sock.send(b"x")
+        sock.recv(1)
+    except OSError as failure:
+        error = failure.errno
+    while True:
+        message = heard.recv(2000)
+        message = message if v6 else message[4 * (message[0] & 15):]  # with the header of IPv4
+        inner = message[8:]
+        ports = inner[40:] if v6 else inner[4 * (inner[0] & 15):]
+        if message[0] in (1, 3) and struct.unpack("!H", ports[2:4])[0] == int(port):
+            return print(message[0], message[1], errno.errorcode.get(error, error))
+
+
 def verb_round_trips(host, count):
     """Echoes of a few bytes by one connection, one after the other: prints the median of the times (ms)."""
     times = []

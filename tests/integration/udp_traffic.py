@@ -325,17 +325,47 @@ def socks_address(host, port):
     return form + struct.pack("!H", port)
 
 
+def associate(control):
+    """Asks for an association of a SOCKS5 server on this host: where its relay is."""
+    control.sendall(b"\5\1\0")
+    if control.recv(2) != b"\5\0":
+        raise ValueError("no greeting")
+    control.sendall(b"\5\3\0" + socks_address("0.0.0.0", 0))
+    reply = control.recv(10)
+    if reply[:4] != b"\5\0\0\1":
+        raise ValueError(f"reply {reply[1]}")
+    return socket.inet_ntoa(reply[4:8]), struct.unpack("!H", reply[8:])[0]
+
+
+def verb_denied(port, *targets):
+    """Datagrams to several targets of one association, again and again until the last one echoes; prints which of them did."""
+    with socket.create_connection(("127.0.0.1", int(port)), timeout=LIMIT) as control:
+        relay = associate(control)
+        sock = udp_socket("127.0.0.1")
+        sock.settimeout(AGAIN)
+        echoed = set()
+        last = targets[-1].rpartition(":")[0]
+        deadline = time.monotonic() + LIMIT
+        while last not in echoed:
+            if time.monotonic() > deadline:
+                raise ValueError(f"no echo of {last}")
+            for target in targets:
+                host, _, to = target.rpartition(":")
+                sock.sendto(b"\0\0\0" + socks_address(host, int(to)) + b"hello", relay)
+            try:
+                while True:
+                    data = sock.recv(66000)
+                    host = data[4:20] if data[3] == 4 else data[4:8]
+                    echoed.add(str(ipaddress.ip_address(host)))
+            except TimeoutError:
+                pass
+    print(" ".join(sorted(echoed)))
+
+
 def verb_associate(port, target, *sizes):
     """UDP ASSOCIATE (RFC 1928 section 7) of a SOCKS5 server on this host; it must end with its connection."""
     with socket.create_connection(("127.0.0.1", int(port)), timeout=LIMIT) as control:
-        control.sendall(b"\5\1\0")
-        if control.recv(2) != b"\5\0":
-            raise ValueError("no greeting")
-        control.sendall(b"\5\3\0" + socks_address("0.0.0.0", 0))
-        reply = control.recv(10)
-        if reply[:4] != b"\5\0\0\1":
-            raise ValueError(f"the reply {reply!r}")
-        relay = socket.inet_ntoa(reply[4:8]), struct.unpack("!H", reply[8:])[0]
+        relay = associate(control)
         sock = udp_socket("127.0.0.1")
         sock.settimeout(AGAIN)
         for size in map(int, sizes):

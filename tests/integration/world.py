@@ -166,6 +166,7 @@ class World:
         self.spawn(TARGET, "served", [sys.executable, TRAFFIC, "serve", self.path("served.log")])
         names = [f"--address=/web.test/{GOOD}", f"--address=/web6.test/{GOOD6}", "--local=/test/"]
         names += [f"--txt-record={name}.test" + f",{'t' * 250}" * texts for name, texts in (("middle", 4), ("big", 12))]
+        names += ["--host-record=printer.lan,10.77.9.1"]
         names += [f"--host-record=many.test,10.9.{n // 250}.{n % 250 + 1}" for n in range(120)]
         self.spawn(SERVER, "dnsmasq", ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
                                        "--user=root", "--pid-file=", "--bind-interfaces",

@@ -61,27 +61,71 @@ void add_tunnel(const Json& tunnel, std::string& text) {
   }
 }
 
+void add_counts(const std::string& what, const Json& some, std::string& text) {
+  const std::string listed = counts(some);
+  if (!listed.empty()) text += fmt::format("{:9} {}\n", what + ":", listed);
+}
+
+void add_carriers(const Json& carriers, std::string& text) {
+  for (const auto& [name, about] : carriers.items()) {
+    text += fmt::format("{:9} {} associations, {} datagrams up, {} down, {}\n", name + ":",
+                        about.value("flows", 0), about.value("datagrams_up", uint64_t{0}),
+                        about.value("datagrams_down", uint64_t{0}), traffic(about));
+  }
+}
+
+void add_listener(const Json& tunnel, std::string& text) {
+  const Json listener = tunnel.value("listener", Json::object());
+  for (const char* group : {"connections", "languages", "commands", "passwords"}) {
+    add_counts(group, listener.value(group, Json::object()), text);
+  }
+  add_counts("replies", tunnel.value("replies", Json::object()), text);
+}
+
 void add_totals(const Json& totals, std::string& text) {
   const Json ways = totals.value("ways", Json::object());
   for (const auto& [way, about] : ways.items()) {
     if (about.value("flows", 0) == 0) continue;
     text += fmt::format("{:9} {} flows, {}\n", way + ":", about.value("flows", 0), traffic(about));
   }
-  for (const char* group : {"refused", "failed", "drops", "rules"}) {
-    const std::string some = counts(totals.value(group, Json::object()));
-    if (!some.empty()) text += fmt::format("{:9} {}\n", std::string(group) + ":", some);
+  add_carriers(totals.value("carriers", Json::object()), text);
+  for (const char* group : {"refused", "failed", "rules"}) {
+    add_counts(group, totals.value(group, Json::object()), text);
   }
 }
+
+// Of all layers: the rules' own have no layer before their name.
+void add_drops(const Json& status, std::string& text) {
+  Json all = status["tunnel"].value("drops", Json::object());
+  all.update(status.value("totals", Json::object()).value("drops", Json::object()));
+  add_counts("drops", all, text);
+  const auto lost = status["tunnel"].value("access_log_lost", uint64_t{0});
+  if (lost > 0) text += fmt::format("log:      {} lines of the access log lost\n", lost);
+}
+
+constexpr size_t kEndedShown = 10;
 
 void add_flow(const Json& flow, std::string& text) {
   const bool shown = flow.contains("host");
   text += fmt::format(
-      "{:>8} {:>9} {:5} {:9} {:8} {:6} {:>10} {:>10}  {}{}{}\n", flow.value("id", uint64_t{0}),
+      "{:>8} {:>9} {:5} {:9} {:8} {:6} {:>10} {:>10}  {}{}{}{}\n", flow.value("id", uint64_t{0}),
       span(flow.value("age_ms", int64_t{0}) / 1000), flow.value("source", ""),
       flow.value("command", ""), flow.value("state", ""), flow.value("way", ""),
       bytes(flow.value("up", 0.0)), bytes(flow.value("down", 0.0)),
       flow.contains("user") ? flow.value("user", "") + "  " : "",
-      shown ? flow.value("host", "") : "", shown ? fmt::format(" {}", flow.value("port", 0)) : "");
+      shown ? flow.value("host", "") : "", shown ? fmt::format(" {}  ", flow.value("port", 0)) : "",
+      flow.value("end", ""));
+}
+
+void add_flows(const Json& status, std::string& text) {
+  const Json flows = status.value("flows", Json::array());
+  const Json ended = status.value("ended", Json::array());
+  if (flows.empty() && ended.empty()) return;
+  text += fmt::format("{:>8} {:>9} {:5} {:9} {:8} {:6} {:>10} {:>10}\n", "flow", "age", "from",
+                      "command", "state", "way", "up", "down");
+  for (const Json& flow : flows) add_flow(flow, text);
+  const size_t first = ended.size() > kEndedShown ? ended.size() - kEndedShown : 0;
+  for (size_t i = first; i < ended.size(); ++i) add_flow(ended[i], text);
 }
 
 }  // namespace
@@ -92,14 +136,12 @@ std::string status_text(const std::string& json, double up, double down) {
   std::string text;
   add_tunnel(status["tunnel"], text);
   const Json totals = status.value("totals", Json::object());
+  add_listener(status["tunnel"], text);
   add_totals(totals, text);
+  add_drops(status, text);
   text += fmt::format("now:      {} flows, {}/s up, {}/s down\n", totals.value("flows", 0),
                       bytes(up), bytes(down));
-  const Json flows = status.value("flows", Json::array());
-  if (flows.empty()) return text;
-  text += fmt::format("{:>8} {:>9} {:5} {:9} {:8} {:6} {:>10} {:>10}\n", "flow", "age", "from",
-                      "command", "state", "way", "up", "down");
-  for (const Json& flow : flows) add_flow(flow, text);
+  add_flows(status, text);
   return text;
 }
 

@@ -65,6 +65,18 @@ TEST_F(AccountTest, AFlowIsThereFromItsBeginningToItsEnd) {
   EXPECT_TRUE(account_.counters().rules.empty());
 }
 
+TEST_F(AccountTest, TheFlowsThatEndedLastAreRemembered) {
+  const size_t before = loop_.memory().used();
+  for (size_t i = 0; i < Account::kRecent + 5; ++i) begin().end({true, std::nullopt});
+  begin().end({false, ErrorCode::refused});
+  EXPECT_EQ(account_.recent().size(), Account::kRecent);
+  EXPECT_EQ(account_.recent().front().id, 7U);
+  EXPECT_EQ(account_.recent().front().ending.text(), "complete");
+  EXPECT_EQ(account_.recent().back().ending.text(), "refused");
+  EXPECT_EQ(account_.recent().back().state, State::ended);
+  EXPECT_EQ(loop_.memory().used(), before);
+}
+
 TEST_F(AccountTest, AnEntryThatMovedEndsOnce) {
   unsigned ends = 0;
   account_.on_end([&](const Flow&, const Ending&) { ++ends; });

@@ -28,6 +28,10 @@ class FixedSource final : public StatusSource {
     status.sessions = {{"streams", "online", 2, 10, 20, 5}, {"datagrams", "lost", 0, 0, 0, -1}};
     status.drops = {{"tun/malformed", 3}};
     status.replies = {{"2", 4}};
+    status.listener = {{"connections", {{"late", 5}}}, {"languages", {{"http", 6}}}};
+    status.access_log_lost = 7;
+    status.memory_used = 8;
+    status.memory_cap = 1000;
     return status;
   }
 };
@@ -92,6 +96,46 @@ TEST_F(Control, TheStatusHidesHostsUnlessAsked) {
   EXPECT_EQ(shown["flows"][0]["user"], "alice");
 }
 
+TEST_F(Control, AFlowIsToldWithAllThatIsKnownOfIt) {
+  auto entry = begin("a.example");
+  entry.open();
+  entry.flow().up = 7;
+  entry.flow().down = 8;
+  entry.flow().carrier = "relay";
+  const json open = reply(R"({"command":"status","show_hosts":true})")["flows"][0];
+  EXPECT_EQ(open["id"], 1);
+  EXPECT_EQ(open["source"], "socks");
+  EXPECT_EQ(open["command"], "connect");
+  EXPECT_EQ(open["protocol"], "tcp");
+  EXPECT_EQ(open["state"], "open");
+  EXPECT_EQ(open["way"], "tunnel");
+  EXPECT_EQ(open["carrier"], "relay");
+  EXPECT_EQ(open["started"].get<std::string>().size(),
+            std::string("2026-11-21T01:02:03.456Z").size());
+  EXPECT_EQ(open["up"], 7);
+  EXPECT_EQ(open["down"], 8);
+  EXPECT_FALSE(open.contains("end"));
+  entry.end({false, ErrorCode::reset});
+  const json status = reply(R"({"command":"status"})");
+  EXPECT_TRUE(status["flows"].empty());
+  ASSERT_EQ(status["ended"].size(), 1U);
+  EXPECT_EQ(status["ended"][0]["state"], "ended");
+  EXPECT_EQ(status["ended"][0]["end"], "reset");
+  EXPECT_EQ(status["ended"][0]["up"], 7);
+  EXPECT_FALSE(status["ended"][0].contains("host"));
+  EXPECT_EQ(status["totals"]["failed"]["reset"], 1);
+}
+
+TEST_F(Control, WhatIsCountedIsTold) {
+  account_.carrier("udpgw") = {1, 2, 3, 4, 5};
+  const json status = reply(R"({"command":"status"})");
+  EXPECT_EQ(status["totals"]["carriers"]["udpgw"]["datagrams_down"], 3);
+  EXPECT_EQ(status["totals"]["carriers"]["udpgw"]["up"], 4);
+  EXPECT_EQ(status["tunnel"]["listener"]["connections"]["late"], 5);
+  EXPECT_EQ(status["tunnel"]["access_log_lost"], 7);
+  EXPECT_EQ(status["tunnel"]["memory"]["cap"], 1000);
+}
+
 TEST_F(Control, TheNewestFlowsAreShownAndAllAreCounted) {
   std::vector<account::Account::Entry> entries;
   for (int i = 0; i < 5; ++i) entries.push_back(begin("h" + std::to_string(i)));
@@ -111,7 +155,9 @@ TEST_F(Control, WhatIsNoRequestGetsAnError) {
 }
 
 TEST_F(Control, TheSocketAnswersOneLineEach) {
+  const mode_t former = ::umask(0);  // whatever it is
   auto server = listen();
+  ::umask(former);
   ASSERT_TRUE(server) << server.error().message;
   struct stat status {};
   ASSERT_EQ(::lstat(path().c_str(), &status), 0);
@@ -177,15 +223,22 @@ TEST_F(Control, MetricsAreText) {
   auto entry = begin("secret.example");
   entry.flow().up = 7;
   account_.drop(account::Drop::denied);
+  account_.carrier("relay") = {1, 2, 0, 0, 3};
   const std::string text = metrics_text(source_.status(), account_);
-  for (const char* line : {"# TYPE tunproxy_up gauge", "tunproxy_up 1\n", "tunproxy_flows 1\n",
-                           "tunproxy_bytes_total{way=\"tunnel\",direction=\"up\"} 7",
-                           "tunproxy_flows_started_total{source=\"socks\",command=\"connect\"} 1",
-                           "tunproxy_rule_matches_total{rule=\"line 1\"} 1",
-                           "tunproxy_drops_total{reason=\"rules/denied\"} 1",
-                           "tunproxy_drops_total{reason=\"tun/malformed\"} 3",
-                           "tunproxy_socks_replies_total{code=\"2\"} 4",
-                           "tunproxy_session_online{session=\"datagrams\"} 0"}) {
+  for (const char* line :
+       {"# TYPE tunproxy_up gauge", "tunproxy_up 1\n", "tunproxy_flows 1\n",
+        "tunproxy_bytes_total{way=\"tunnel\",direction=\"up\"} 7",
+        "tunproxy_flows_started_total{source=\"socks\",command=\"connect\"} 1",
+        "tunproxy_rule_matches_total{rule=\"line 1\"} 1",
+        "tunproxy_drops_total{reason=\"rules/denied\"} 1",
+        "tunproxy_drops_total{reason=\"tun/malformed\"} 3",
+        "tunproxy_socks_replies_total{code=\"2\"} 4",
+        "tunproxy_session_online{session=\"datagrams\"} 0",
+        "tunproxy_listener_connections_total{kind=\"late\"} 5",
+        "tunproxy_listener_languages_total{kind=\"http\"} 6", "tunproxy_access_log_lost_total 7",
+        "tunproxy_memory_bytes 8", "tunproxy_carrier_flows_total{carrier=\"relay\"} 1",
+        "tunproxy_carrier_datagrams_total{carrier=\"relay\",direction=\"up\"} 2",
+        "tunproxy_carrier_bytes_total{carrier=\"relay\",direction=\"down\"} 3"}) {
     EXPECT_NE(text.find(line), std::string::npos) << line << "\n" << text;
   }
   EXPECT_EQ(text.find("secret"), std::string::npos);

@@ -90,6 +90,14 @@ TEST_F(DatagramGates, EachDestinationIsJudged) {
   EXPECT_FALSE(session_->refuses(target("192.0.2.2:123")));
   const account::Flow& flow = account_.flows().front();
   EXPECT_EQ(flow.up, 2U);
+  EXPECT_EQ(flow.carrier, "other");
+  const auto& carriers = account_.counters().carriers;
+  ASSERT_EQ(carriers.size(), 1U);  // both ways are of the test
+  EXPECT_EQ(carriers.at("other").flows, 2U);
+  EXPECT_EQ(carriers.at("other").datagrams_up, 2U);
+  EXPECT_EQ(carriers.at("other").up, 2U);
+  EXPECT_EQ(carriers.at("other").datagrams_down, 2U);
+  EXPECT_EQ(carriers.at("other").down, 2U);
   EXPECT_EQ(flow.down, 2U);
   EXPECT_EQ(flow.target, target("192.0.2.1:53"));
   EXPECT_EQ(account_.counters().rules.at("line 1"), 1U);
@@ -153,6 +161,15 @@ TEST_F(DatagramGates, TheEndOfTheTunnelsAssociationIsItsEnd) {
   EXPECT_TRUE(replies_.empty());
 }
 
+TEST_F(DatagramGates, NamesThatAResolverTakesForOthersAreDropped) {
+  set_rules("deny bad.example");
+  send("bad\u3002example:53");
+  send("b\\097d.example:53");
+  EXPECT_EQ(session_->refuses(target("bad\u3002example:53")), ErrorCode::address_not_supported);
+  EXPECT_TRUE(sent(tunnel_udp_).empty());
+  EXPECT_EQ(dropped(account::Drop::unresolved), 2U);
+}
+
 TEST_F(DatagramGates, ATunnelThatCarriesNoneLeavesTheWayOutside) {
   tunnel_udp_.at_once = false;
   for (const bool outside : {false, true}) {
@@ -175,7 +192,9 @@ TEST_F(DatagramGates, ATunnelThatCarriesNoneLeavesTheWayOutside) {
 
 TEST_F(DatagramGates, WithoutATunnelOnlyTheWayOutsideIsThere) {
   DatagramGate only_direct(keeper_, nullptr, {account::Source::socks, ""});
-  set_rules("direct *:123");
+  EXPECT_FALSE(only_direct.carries());
+  set_rules("direct *:123");  // read again, while the gate is there
+  EXPECT_TRUE(only_direct.carries());
   session_.reset();
   attempt_ = only_direct.associate([](auto&&...) {}, [](const Error&) {},
                                    [this](auto session) { session_ = std::move(*session); });
@@ -186,12 +205,16 @@ TEST_F(DatagramGates, WithoutATunnelOnlyTheWayOutsideIsThere) {
   send("192.0.2.1:123");
   ASSERT_TRUE(until([&] { return sent(direct_udp_).size() == 1; }));
   session_.reset();
-  keeper_.set_direct(nullptr, nullptr);
-  std::optional<ErrorCode> failure;
-  attempt_ = only_direct.associate([](auto&&...) {}, [](const Error&) {},
-                                   [&](auto session) { failure = session.error().code; });
-  ASSERT_TRUE(until([&] { return failure.has_value(); }));
-  EXPECT_EQ(failure, ErrorCode::command_not_supported);
+  for (const bool without_rule : {true, false}) {
+    set_rules(without_rule ? "" : "direct *:123");
+    if (!without_rule) keeper_.set_direct(nullptr, nullptr);
+    EXPECT_FALSE(only_direct.carries());
+    std::optional<ErrorCode> failure;
+    attempt_ = only_direct.associate([](auto&&...) {}, [](const Error&) {},
+                                     [&](auto session) { failure = session.error().code; });
+    ASSERT_TRUE(until([&] { return failure.has_value(); }));
+    EXPECT_EQ(failure, ErrorCode::command_not_supported);
+  }
 }
 
 }  // namespace

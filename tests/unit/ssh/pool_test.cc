@@ -112,6 +112,27 @@ TEST_F(PoolTest, ASessionThatDiesTakesOnlyItsOwnFlows) {
   EXPECT_EQ(pool_->status().losses, 1U);
   open_flows(1);
   EXPECT_EQ(broken(), 4U);
+  ASSERT_TRUE(run_until([&] { return sessions() == 2; }));
+  EXPECT_EQ(pool_->status().sessions[0].id, 1U);
+  EXPECT_EQ(pool_->status().sessions[1].id, 3U) << "the second is gone for good";
+}
+
+TEST_F(PoolTest, WhatASessionCarriedIsCountedAcrossItsConnections) {
+  options_.sessions = 1;
+  FlowTarget source(loop_, [](size_t) { return Flow::Plan{1, 100000, 0, 0}; });
+  start();
+  std::vector<std::unique_ptr<Flow>> flows;
+  for (uint64_t round = 1; round <= 2; ++round) {
+    attempts_.push_back(pool_->connect(source.target(), [&](auto stream) {
+      ASSERT_TRUE(stream) << stream.error().message;
+      flows.push_back(std::make_unique<Flow>(std::move(*stream), Flow::Plan{0, 0, 1, 100000}));
+    }));
+    ASSERT_TRUE(run_until([&] { return flows.size() == round && flows.back()->received_all(); }));
+    EXPECT_EQ(pool_->status().sessions[0].received, round * 100000);
+    tap_->cut();
+    ASSERT_TRUE(run_until([&] { return pool_->status().losses == round; }));
+    EXPECT_EQ(pool_->status().sessions[0].received, round * 100000);
+  }
 }
 
 TEST_F(PoolTest, WhileOneSessionLivesNewFlowsDoNotWait) {
