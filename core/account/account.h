@@ -64,7 +64,7 @@ struct Counters {
 class Account {
  public:
   /// What a flow is charged for all that is kept of it beside its buffers, here and elsewhere.
-  static constexpr size_t kFlowCost = 4096;
+  static constexpr size_t kFlowCost = 2048;
   static constexpr size_t kRecent = 100;  ///< flows that are remembered when they have ended
 
   using OnEnd = std::function<void(const Flow&, const Ending&)>;

@@ -5,6 +5,7 @@ import signal
 import sys
 
 from scenarios_status import by_socks, curl, hold, refused_by_rules, status_json, write
+from scenarios_udp import serve_udp
 from world import CLIENT, GOOD, GOOD6, HERE, NO_HOST, SERVER, UDP_TRAFFIC, check, sh, until
 
 PORT = 1090
@@ -58,7 +59,8 @@ def test_rules_tell_by_icmp(world):
 
 def test_rules_of_datagrams_by_socks(world):
     """A denied datagram gets no answer and is counted; the association goes on."""
-    world.socks_tunnel(PORT, "--rule", f"deny udp {GOOD}:{ECHO_UDP}", "--rule", "deny udp web.test")
+    serve_udp(world)
+    world.socks_tunnel(PORT, "--rule", "deny udp web.test", "--rule", f"deny udp {GOOD}:{ECHO_UDP}")
     code, output = world.run([sys.executable, UDP_TRAFFIC, "denied", str(PORT), f"{GOOD}:{ECHO_UDP}", f"web.test:{ECHO_UDP}",
                               f"{GOOD6}:{ECHO_UDP}"])
     check(code == 0 and output.strip() == GOOD6, output)
@@ -190,6 +192,7 @@ def test_rules_reload(world):
 
 def test_reload_leaves_datagrams_alone(world):
     """Associations go on through good and bad rules; what new rules deny goes no further from then on."""
+    serve_udp(world)
     rules = write(world, "rules", "")
     program = world.machine_tunnel("--rules", rules)
     world.spawn(CLIENT, "talk", [sys.executable, UDP_TRAFFIC, "talk", GOOD])

@@ -7,6 +7,7 @@ import stat
 import sys
 
 import world as worlds
+from scenarios_udp import serve_udp
 from world import CLIENT, GOOD, UDP_TRAFFIC, check, sh, until
 
 PORT = 1090
@@ -110,6 +111,7 @@ def test_account(world):
 
 def test_status_tells_all(world):
     """Each flow with all that is known of it, also how it ended; and the counters by carrier, session, command, rule and reply."""
+    serve_udp(world)
     world.machine_tunnel("--socks", PROXY, "--metrics", METRICS, "--rule", "deny bad.test", "--rule", "allow web.test")
     check("hello" in by_socks(world, "http://web.test/")[1], "SOCKS5")
     check("hello" in curl(world, "-p", "-x", f"http://{PROXY}", f"http://{GOOD}/")[1], "HTTP CONNECT")
