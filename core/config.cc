@@ -2,6 +2,9 @@
 
 #include <fmt/core.h>
 
+#include <string_view>
+#include <utility>
+
 #include "core/dns/fake_table.h"
 
 namespace tunproxy {
@@ -9,6 +12,40 @@ namespace {
 
 Error usage(std::string message) {
   return {ErrorCode::usage, std::move(message)};
+}
+
+// What says how TLS is to be spoken must not be lost in silence where none is spoken.
+Result<void> check_listener_tls(const ListenerTls& tls) {
+  if (!tls.certificate.empty()) return {};
+  if (!tls.client_ca.empty()) {
+    return usage(
+        "--socks-client-ca needs --socks-tls CERT:KEY: without TLS no client shows a "
+        "certificate");
+  }
+  if (tls.minimum) {
+    return usage("--socks-tls-minimum needs --socks-tls CERT:KEY: the listener speaks no TLS");
+  }
+  return {};
+}
+
+Result<void> check_upstream_tls(const Socks5Settings& socks5) {
+  const std::pair<std::string_view, const std::string&> needing[] = {
+      {"--socks5-ca", socks5.ca},
+      {"--socks5-cert", socks5.certificate},
+      {"--socks5-key", socks5.key},
+      {"--socks5-name", socks5.name}};
+  if (!socks5.server) return {};  // what a file says of it, and the command line chose SSH
+  for (const auto& [option, value] : needing) {
+    if (value.empty() || socks5.tls) continue;
+    return usage(
+        fmt::format("{} needs --socks5 tls://HOST:PORT: without tls:// everything goes in "
+                    "clear",
+                    option));
+  }
+  if (!socks5.key.empty() && socks5.certificate.empty()) {
+    return usage("--socks5-key needs --socks5-cert, the certificate that it is the key of");
+  }
+  return {};
 }
 
 }  // namespace
@@ -39,6 +76,8 @@ Result<void> Config::check() const {
   if (!command.empty() && !excluded.empty()) {
     return usage("--exclude does not go with -- COMMAND: its network has no other way out");
   }
+  if (auto good = check_listener_tls(listener.tls); !good) return good;
+  if (auto good = check_upstream_tls(socks5); !good) return good;
   return {};
 }
 

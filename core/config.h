@@ -110,7 +110,7 @@ struct SshSettings {
 /// A SOCKS5 server as the way out.
 struct Socks5Settings {
   std::optional<Target> server;  ///< set: it is the way out
-  bool tls = false;              ///< the rest but for user and password needs it
+  bool tls = false;              ///< the certificates and the name below need it
   std::string user;              ///< empty: no authentication
   Password password;
   std::string ca;           ///< file of certificates to trust; empty: the system's
@@ -129,8 +129,8 @@ struct SocksUser {
 struct ListenerTls {
   std::string certificate;  ///< file of the chain
   std::string key;
-  std::string client_ca;  ///< set: clients must show a certificate by it
-  TlsVersion minimum = TlsVersion::tls1_2;
+  std::string client_ca;              ///< set: clients must show a certificate by it
+  std::optional<TlsVersion> minimum;  ///< oldest that is spoken; default: 1.2
 };
 
 /// The listener for SOCKS5, SOCKS4 and HTTP CONNECT.

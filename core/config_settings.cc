@@ -167,7 +167,7 @@ std::vector<Setting> listener_settings() {
       socks_tls_setting(),
       one({"socks-client-ca", "FILE", "Demand a certificate that this authority gave the client"},
           TUNPROXY_FIELD(listener.tls.client_ca), path_form()),
-      one({"socks-tls-minimum", "VERSION", "Oldest TLS that is spoken: 1.2 or 1.3"},
+      one({"socks-tls-minimum", "VERSION", "Oldest TLS that is spoken: 1.2 or 1.3 (default: 1.2)"},
           TUNPROXY_FIELD(listener.tls.minimum),
           word_form<TlsVersion>({{"1.2", TlsVersion::tls1_2}, {"1.3", TlsVersion::tls1_3}})),
       one({"isolate", "BY", "An SSH connection of its own for each: none, user or destination"},

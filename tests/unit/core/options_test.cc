@@ -100,6 +100,40 @@ TEST(Options, AUdpgwIsNamedAsTheServerSeesIt) {
   EXPECT_FALSE(parse_line("--ssh host")->config.udpgw);
 }
 
+TEST(Options, WhatTlsNeedsIsTaken) {
+  const auto listener = parse_line(
+      "--ssh a --socks 127.0.0.1:1 --socks-tls c:k --socks-client-ca a "
+      "--socks-tls-minimum 1.3");
+  ASSERT_TRUE(listener) << listener.error().message;
+  EXPECT_EQ(listener->config.listener.tls.client_ca, "a");
+  EXPECT_EQ(listener->config.listener.tls.minimum, TlsVersion::tls1_3);
+  const auto upstream = parse_line(
+      "--socks5 tls://b --socks5-ca a --socks5-name n --socks5-cert c "
+      "--socks5-key k");
+  ASSERT_TRUE(upstream) << upstream.error().message;
+  EXPECT_EQ(upstream->config.socks5.name, "n");
+}
+
+TEST(Options, WhatTlsNeedsIsMissedInAFileToo) {
+  const std::string file = ::testing::TempDir() + "options_tls.toml." + std::to_string(::getpid());
+  std::ofstream(file) << "ssh = 'a'\nsocks = '0.0.0.0:1080'\nsocks-open = true\n"
+                         "socks-client-ca = 'ca.pem'\n";
+  const auto parsed = parse_line("--config " + file);
+  ::unlink(file.c_str());
+  ASSERT_FALSE(parsed);
+  EXPECT_NE(parsed.error().message.find("needs --socks-tls"), std::string::npos);
+}
+
+TEST(Options, AnUpstreamThatIsNotUsedNeedsNothing) {
+  const std::string file = ::testing::TempDir() + "options_up.toml." + std::to_string(::getpid());
+  std::ofstream(file) << "socks5 = 'tls://proxy'\nsocks5-ca = 'ca.pem'\n";
+  const auto ssh = parse_line("--config " + file + " --ssh a");
+  const auto clear = parse_line("--config " + file + " --socks5 proxy");
+  ::unlink(file.c_str());
+  EXPECT_TRUE(ssh) << ssh.error().message;
+  EXPECT_FALSE(clear);
+}
+
 TEST(Options, WhatIsGivenOverridesTheFile) {
   const std::string file = ::testing::TempDir() + "options_test.toml." + std::to_string(::getpid());
   std::ofstream(file) << "socks5 = 'proxy:1080'\nmtu = 1400\nroute = ['10.0.0.0/8']\n"
@@ -197,6 +231,13 @@ INSTANTIATE_TEST_SUITE_P(
         BadLine{"--ssh a --no-tun --socks 127.0.0.1:1 -- ls", "--no-tun"},
         BadLine{"--ssh a --", "command"}, BadLine{"--socks5 b --identity i", "--ssh"},
         BadLine{"--ssh a --exclude 10.0.0.0/8 -- ls", "--exclude"},
+        BadLine{"--ssh a --socks 127.0.0.1:1 --socks-client-ca c", "needs --socks-tls"},
+        BadLine{"--ssh a --socks 127.0.0.1:1 --socks-tls-minimum 1.2", "needs --socks-tls"},
+        BadLine{"--socks5 b --socks5-ca c", "--socks5-ca needs --socks5 tls://"},
+        BadLine{"--socks5 b --socks5-cert c", "--socks5-cert needs --socks5 tls://"},
+        BadLine{"--socks5 b --socks5-key c", "--socks5-key needs --socks5 tls://"},
+        BadLine{"--socks5 b --socks5-name c", "--socks5-name needs --socks5 tls://"},
+        BadLine{"--socks5 tls://b --socks5-key c", "--socks5-key needs --socks5-cert"},
         BadLine{"--ssh a stray", "stray"}));
 
 }  // namespace
