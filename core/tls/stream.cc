@@ -87,9 +87,12 @@ void Stream::pump() {
   charge();
 }
 
-/// Moves some bytes up from below. False: none are there, or those that are must wait.
+/// Moves some bytes up from below. False: none are there, or those that are must wait: for room, or
+/// for the peer to read what OpenSSL answers of its own accord, as it does to each demand for new
+/// keys.
 bool Stream::feed() {
-  const bool full = established_ && room() == 0;
+  if (unsent() >= kUnsent) flush();
+  const bool full = (established_ && room() == 0) || unsent() >= kUnsent;
   const Bytes bytes = below_->peek();
   if (bytes.empty() || full || BIO_ctrl_pending(from_peer_) >= kRecord) return false;
   if (!std::exchange(begun_, true) && look_at_plain_peer()) return false;

@@ -174,6 +174,30 @@ TEST_P(OpensslTest, BothShowCertificates) {
   expect_reversed();
 }
 
+// For a client TLS 1.2 has only a general alert for it, and TLS 1.3 tells it after the handshake.
+TEST_P(OpensslTest, AClientWithoutACertificateIsRefused) {
+  auto options = files_.server();
+  options.client_ca = files_.pem("ca");
+  serve_client(options, {GetParam()});
+  EXPECT_THAT(error(), HasSubstr("the client showed no certificate"));
+  EXPECT_TRUE(run_until(loop_, [&] {
+    const std::string output = testing::read_file(files_.path("output"));
+    return output.find("alert handshake failure") != output.npos ||
+           output.find("alert certificate required") != output.npos;
+  })) << testing::read_file(files_.path("output"));
+}
+
+TEST_P(OpensslTest, AServerThatWantsACertificateSaysSo) {
+  ask_server(files_.client(),
+             {GetParam(), "-Verify", "1", "-CAfile", files_.pem("ca"), "-verify_return_error"});
+  std::string said = error();
+  if (*outcome_) {
+    ASSERT_TRUE(run_until(loop_, [&] { return stream().error() != nullptr; }));
+    said = stream().error()->message;
+  }
+  EXPECT_THAT(said, HasSubstr("wants a client certificate"));
+}
+
 INSTANTIATE_TEST_SUITE_P(All, OpensslTest, ::testing::Values("-tls1_2", "-tls1_3"),
                          [](const auto& instance) { return std::string(instance.param + 1); });
 

@@ -3,70 +3,21 @@
 
 #include <gmock/gmock.h>
 
-#include <filesystem>
 #include <random>
 
-#include "core/tls/handshake.h"
-#include "tests/support/memory_stream.h"
 #include "tests/unit/ssh/flow.h"
-#include "tests/unit/tls/certificates.h"
+#include "tests/unit/tls/tls_fixture.h"
 
 namespace tunproxy::tls {
 namespace {
 
-using testing::Certificates;
 using testing::Flow;
 using ::testing::HasSubstr;
 using testing::Manners;
 using testing::MemoryStream;
 using testing::run_until;
 
-using Outcome = std::optional<Result<std::unique_ptr<net::Stream>>>;
-
-class TlsStreamTest : public ::testing::Test {
- protected:
-  static void SetUpTestSuite() { files_ = new Certificates; }
-  static void TearDownTestSuite() { delete files_; }
-
-  net::Done<std::unique_ptr<net::Stream>> into(Outcome& outcome) {
-    return [&outcome](auto result) { outcome = std::move(result); };
-  }
-  void begin_server(std::unique_ptr<net::Stream> stream, const ServerOptions& options) {
-    auto context = ServerContext::create(options);
-    ASSERT_TRUE(context) << context.error().message;
-    accepting_ = accept(loop_, std::move(stream), *context, into(server_));
-  }
-  void begin_client(std::unique_ptr<net::Stream> stream, const ClientOptions& options) {
-    auto context = ClientContext::create(options);
-    ASSERT_TRUE(context) << context.error().message;
-    connecting_ = connect(loop_, std::move(stream), *context, into(client_));
-  }
-  bool settle() {
-    return run_until(loop_, [&] { return server_ && client_; });
-  }
-  void shake_hands(const ServerOptions& server, const ClientOptions& client, Manners manners = {}) {
-    server_.reset();
-    client_.reset();
-    auto [a, b] = MemoryStream::make_pair(loop_, manners);
-    begin_server(std::move(a), server);
-    begin_client(std::move(b), client);
-    ASSERT_TRUE(settle());
-  }
-  static std::string error_of(const Outcome& outcome) {
-    return *outcome ? "" : outcome->error().message;
-  }
-  Stream& client() { return static_cast<Stream&>(***client_); }
-  Stream& server() { return static_cast<Stream&>(***server_); }
-
-  static Certificates* files_;
-  io::Loop loop_;
-  Outcome server_;
-  Outcome client_;
-  std::unique_ptr<net::Attempt> accepting_;
-  std::unique_ptr<net::Attempt> connecting_;
-};
-
-Certificates* TlsStreamTest::files_ = nullptr;
+class TlsStreamTest : public testing::TlsTest {};
 
 struct MannersCase {
   const char* name;
@@ -259,65 +210,6 @@ TEST_F(TlsStreamTest, TheSecondConnectionIsResumed) {
   }
 }
 
-TEST_F(TlsStreamTest, AClientWithoutACertificateIsRefusedAndToldWhy) {
-  auto mutual = files_->server();
-  mutual.client_ca = files_->pem("ca");
-  shake_hands(mutual, files_->client());
-  EXPECT_THAT(error_of(server_), HasSubstr("the client showed no certificate"));
-  EXPECT_EQ(server_->error().code, ErrorCode::authentication_failed);
-  if (*client_) {
-    ASSERT_TRUE(run_until(loop_, [&] { return client().error() != nullptr; }));
-    EXPECT_THAT(client().error()->message, HasSubstr("wants a client certificate"));
-  }
-}
-
-TEST_F(TlsStreamTest, AClientWithACertificateByTheRightAuthorityIsTaken) {
-  auto mutual = files_->server();
-  mutual.client_ca = files_->pem("ca");
-  files_->make("client", "ca", "DNS:client.example");
-  auto client = files_->client();
-  client.cert = files_->pem("client");
-  client.key = files_->key("client");
-  shake_hands(mutual, client);
-  EXPECT_TRUE(*server_ && *client_) << error_of(server_);
-
-  files_->make_authority("stranger");
-  files_->make("foreign", "stranger", "DNS:client.example");
-  client.cert = files_->pem("foreign");
-  client.key = files_->key("foreign");
-  shake_hands(mutual, client);
-  EXPECT_THAT(error_of(server_),
-              HasSubstr("the client's certificate is by an authority that is not trusted here: "
-                        "/CN=Authority stranger"));
-}
-
-TEST_F(TlsStreamTest, AServerOfAnotherAuthorityNameOrTimeIsRefused) {
-  files_->make_authority("other");
-  auto client = files_->client();
-  client.ca = files_->pem("other");
-  shake_hands(files_->server(), client);
-  EXPECT_THAT(error_of(client_), HasSubstr("server.example is by an authority that is not trusted "
-                                           "here: /CN=Authority ca"));
-  EXPECT_EQ(client_->error().code, ErrorCode::authentication_failed);
-  EXPECT_THAT(error_of(server_), HasSubstr("does not trust the authority of our certificate"));
-
-  client = files_->client();
-  client.name = "elsewhere.example";
-  shake_hands(files_->server(), client);
-  EXPECT_THAT(error_of(client_), HasSubstr("is for another name: server.example"));
-  client.name = "127.0.0.2";
-  shake_hands(files_->server(), client);
-  EXPECT_THAT(error_of(client_), HasSubstr("is for another name"));
-  client.name = "127.0.0.1";
-  shake_hands(files_->server(), client);
-  EXPECT_EQ(error_of(client_), "");
-
-  files_->make("expired", "ca", "DNS:server.example", -1);
-  ServerOptions expired{files_->pem("expired"), files_->key("expired"), "", {}};
-  shake_hands(expired, files_->client());
-  EXPECT_THAT(error_of(client_), HasSubstr("has expired (valid until "));
-}
-
 TEST_F(TlsStreamTest, PlainPeersAreRecognised) {
   for (const auto& [first, who] : {std::pair("\x05\x01", "a SOCKS client without TLS"),
                                    std::pair("\x04\x01", "a SOCKS client without TLS"),
@@ -357,71 +249,6 @@ TEST_F(TlsStreamTest, SilenceAndCancellationEndAHandshake) {
   connecting_.reset();
   EXPECT_TRUE(run_until(loop_, [&] { return d->error() != nullptr; }));
   EXPECT_FALSE(client_.has_value());
-}
-
-TEST_F(TlsStreamTest, NewCertificatesAreForNewConnections) {
-  files_->make("served", "ca", "DNS:server.example");
-  auto certificates =
-      ServerCertificates::load({files_->pem("served"), files_->key("served"), "", {}});
-  ASSERT_TRUE(certificates);
-  const auto old = certificates->current();
-  auto [a, b] = MemoryStream::make_pair(loop_);
-  accepting_ = accept(loop_, std::move(a), old, into(server_));
-  begin_client(std::move(b), files_->client());
-  ASSERT_TRUE(settle());
-
-  testing::write_file(files_->pem("served"), "no certificate");
-  const auto bad = certificates->reload();
-  ASSERT_FALSE(bad);
-  EXPECT_EQ(bad.error().code, ErrorCode::usage);
-  EXPECT_THAT(bad.error().message, HasSubstr(files_->pem("served")));
-  EXPECT_EQ(certificates->current(), old);
-
-  files_->make_authority("next");
-  files_->make("served", "next", "DNS:server.example");
-  ASSERT_TRUE(certificates->reload());
-  EXPECT_NE(certificates->current(), old);
-  client().write(as_bytes("old ones go on"));
-  EXPECT_TRUE(run_until(loop_, [&] { return !server().peek().empty(); }));
-  const auto first_server = std::move(server_);
-  const auto first_client = std::move(client_);
-  server_.reset();
-  client_.reset();
-  auto [c, d] = MemoryStream::make_pair(loop_);
-  accepting_ = accept(loop_, std::move(c), certificates->current(), into(server_));
-  auto next = files_->client();
-  next.ca = files_->pem("next");
-  begin_client(std::move(d), next);
-  ASSERT_TRUE(settle());
-  EXPECT_TRUE(*client_) << error_of(client_);
-}
-
-TEST_F(TlsStreamTest, FilesThatDoNotFitAreNamed) {
-  auto error = [](const auto& context) { return context ? "" : context.error().message; };
-  auto options = files_->server();
-  options.cert = files_->path("missing");
-  EXPECT_THAT(error(ServerContext::create(options)), HasSubstr("missing: No such file"));
-  options = files_->server();
-  options.key = files_->key("ca");
-  EXPECT_THAT(error(ServerContext::create(options)), HasSubstr("not the key of the certificate"));
-  options = files_->server();
-  options.client_ca = files_->key("ca");
-  EXPECT_THAT(error(ServerContext::create(options)), HasSubstr("ca.key"));
-  std::filesystem::copy_file(files_->key("server"), files_->path("open.key"),
-                             std::filesystem::copy_options::overwrite_existing);
-  ASSERT_EQ(testing::run({"chmod", "0644", files_->path("open.key")}).status, 0);
-  options = files_->server();
-  options.key = files_->path("open.key");
-  EXPECT_THAT(error(ServerContext::create(options)), HasSubstr("chmod o="));
-  ASSERT_EQ(testing::run({"openssl", "pkey", "-in", files_->key("server"), "-aes256", "-passout",
-                          "pass:secret", "-out", files_->path("encrypted.key")})
-                .status,
-            0);
-  options.key = files_->path("encrypted.key");
-  EXPECT_THAT(error(ServerContext::create(options)), HasSubstr("it is encrypted"));
-  auto nameless = files_->client();
-  nameless.name = "";
-  EXPECT_THAT(error(ClientContext::create(nameless)), HasSubstr("name is missing"));
 }
 
 }  // namespace
