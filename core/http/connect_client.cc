@@ -61,7 +61,7 @@ class ConnectClient::Dial final : public net::Attempt {
     }
     if (stream_->error() != nullptr || stream_->ended()) {
       fail({ErrorCode::server_unreachable,
-            "the HTTP proxy closed the connection without an answer"});
+            "the HTTP proxy closed the connection without an answer" + net::because(*stream_)});
     }
   }
 

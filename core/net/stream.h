@@ -7,6 +7,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 
 #include "core/base/bytes.h"
 #include "core/base/error.h"
@@ -51,5 +52,10 @@ class Stream {
   /// Dead for good (the reason), or nullptr. peek() is empty then.
   virtual const Error* error() const = 0;
 };
+
+/// To say behind what its end meant, for people: ": why", or nothing if the peer just ended it.
+inline std::string because(const Stream& stream) {
+  return stream.error() != nullptr ? ": " + stream.error()->message : std::string();
+}
 
 }  // namespace tunproxy::net

@@ -37,7 +37,8 @@ void ClientBind::look_again() {
     if (*complete) return finish({});
   }
   if (stream_->error() != nullptr || stream_->ended()) {
-    finish(Error{ErrorCode::general, "the SOCKS5 server ended the BIND without a second reply"});
+    finish(Error{ErrorCode::general, "the SOCKS5 server ended the BIND without a second reply" +
+                                         net::because(*stream_)});
   }
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "core/io/timer.h"
@@ -130,12 +131,14 @@ class Negotiation final : public net::Attempt {
     out_.erase(out_.begin(), out_.begin() + static_cast<ptrdiff_t>(taken));
   }
 
+  // Over TLS 1.3 a server that wants another certificate, or one at all, says so only here.
   void on_closed() {
-    if (state_ == State::reply) {
-      fail({ErrorCode::general, "the SOCKS5 server closed the connection without a reply"});
-    } else {
-      fail({ErrorCode::server_unreachable, "the SOCKS5 server closed the connection"});
-    }
+    const Error* error = stream_->error();
+    std::string text = "the SOCKS5 server closed the connection";
+    if (state_ == State::reply) text += " without a reply";
+    ErrorCode code = state_ == State::reply ? ErrorCode::general : ErrorCode::server_unreachable;
+    if (error != nullptr && error->code == ErrorCode::authentication_failed) code = error->code;
+    fail({code, text + net::because(*stream_)});
   }
 
   void on_timeout() {

@@ -22,6 +22,7 @@ class NegotiateTest : public ::testing::TestWithParam<Manners> {
   void start(std::optional<Request> request, NegotiateOptions options = {}) {
     auto [near, far] = MemoryStream::make_pair(loop_, GetParam());
     server_ = std::move(far);
+    below_ = near.get();
     server_->on_progress([this] {
       append(received_, as_bytes(server_->read_all()));
       pump();
@@ -58,6 +59,7 @@ class NegotiateTest : public ::testing::TestWithParam<Manners> {
 
   io::Loop loop_;
   std::unique_ptr<MemoryStream> server_;
+  MemoryStream* below_ = nullptr;  // the client's end, while it negotiates
   ByteVector received_;
   ByteVector unsent_;
   std::unique_ptr<net::Attempt> attempt_;
@@ -155,6 +157,18 @@ TEST_P(NegotiateTest, ACloseBeforeTheRequestMeansTheServerIsOfNoUse) {
   start(kRequest);
   server_->finish();
   EXPECT_TRUE(fails_with(ErrorCode::server_unreachable));
+}
+
+TEST_P(NegotiateTest, WhatEndedTheConnectionIsSaid) {
+  start(kRequest);
+  below_->break_with({ErrorCode::reset, "a peer's whim"});
+  EXPECT_TRUE(fails_with(ErrorCode::server_unreachable));
+  EXPECT_EQ(error_->message, "the SOCKS5 server closed the connection: a peer's whim");
+  done_ = false;
+  start(kRequest);
+  below_->break_with({ErrorCode::authentication_failed, "TLS: no certificate"});
+  EXPECT_TRUE(fails_with(ErrorCode::authentication_failed));
+  EXPECT_EQ(error_->message, "the SOCKS5 server closed the connection: TLS: no certificate");
 }
 
 TEST_P(NegotiateTest, ACloseInsteadOfAReplyIsAFailureOfTheFlow) {
