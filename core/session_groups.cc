@@ -50,10 +50,11 @@ std::unique_ptr<net::Attempt> GroupedProxy::connect(const Target& target,
                                                                    pool.error());
 }
 
-std::unique_ptr<net::Attempt> GroupedProxy::bind(const Target& from, net::OnBound on_bound,
+std::unique_ptr<net::Attempt> GroupedProxy::bind(const net::Expected& expected,
+                                                 net::OnBound on_bound,
                                                  net::Done<net::Accepted> done) {
-  auto pool = groups_.of(group_of_(from));
-  if (pool) return (*pool)->bind(from, std::move(on_bound), std::move(done));
+  auto pool = groups_.of(group_of_(expected.from));
+  if (pool) return (*pool)->bind(expected, std::move(on_bound), std::move(done));
   return std::make_unique<io::Later<net::Accepted>>(loop_, std::move(done), pool.error());
 }
 

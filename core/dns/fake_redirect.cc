@@ -31,11 +31,14 @@ std::unique_ptr<net::Attempt> FakeRedirect::connect(const Target& target,
                                                                    stands_for_nothing(target));
 }
 
-std::unique_ptr<net::Attempt> FakeRedirect::bind(const Target& from, net::OnBound on_bound,
+std::unique_ptr<net::Attempt> FakeRedirect::bind(const net::Expected& expected,
+                                                 net::OnBound on_bound,
                                                  net::Done<net::Accepted> done) {
-  if (!is_fake(from)) return proxy_.bind(from, std::move(on_bound), std::move(done));
+  const Target& from = expected.from;
+  if (!is_fake(from)) return proxy_.bind(expected, std::move(on_bound), std::move(done));
   if (const std::string* name = table_.name_of(from.address())) {
-    return proxy_.bind(Target::from_host(*name, from.port()), std::move(on_bound), std::move(done));
+    return proxy_.bind({Target::from_host(*name, from.port()), expected.may_come},
+                       std::move(on_bound), std::move(done));
   }
   return std::make_unique<io::Later<net::Accepted>>(loop_, std::move(done),
                                                     stands_for_nothing(from));

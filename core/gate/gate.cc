@@ -1,5 +1,7 @@
 #include "core/gate/gate.h"
 
+#include <algorithm>
+#include <cassert>
 #include <optional>
 #include <vector>
 
@@ -20,6 +22,20 @@ std::unique_ptr<net::Stream> counted(std::unique_ptr<net::Stream> stream,
 }
 
 }  // namespace
+
+Gate::Candidates Gate::admitted(const Target& name, const Lookup::Addresses& addresses) const {
+  Candidates found;
+  bool judged = false;
+  for (const IpAddress& address : addresses) {
+    const Verdict verdict = keeper_.judge(Protocol::tcp, name, &address, who_);
+    const bool denied = verdict.action == Action::deny;
+    const bool other_way = !found.addresses.empty() && verdict.action != found.verdict.action;
+    if (found.addresses.empty() && (!denied || !judged)) found.verdict = verdict;
+    judged = true;
+    if (!denied && !other_way) found.addresses.push_back(address);
+  }
+  return found;
+}
 
 class Gate::Connecting final : public net::Attempt {
  public:
@@ -46,23 +62,14 @@ class Gate::Connecting final : public net::Attempt {
     });
   }
 
-  // The way is that of the first address that is not denied; of the others those that go it too.
   void judge_all(const Lookup::Addresses& addresses) {
     if (addresses.empty()) return fail({ErrorCode::host_unreachable, "the name has no address"});
-    std::optional<Verdict> chosen;
-    std::vector<Target> allowed;
-    for (const IpAddress& address : addresses) {
-      const Verdict verdict = keeper_.judge(Protocol::tcp, target_, &address, gate_.who_);
-      const bool other_way = !allowed.empty() && verdict.action != chosen->action;
-      if (verdict.action == Action::deny || other_way) {
-        if (!chosen) chosen = verdict;
-        continue;
-      }
-      if (allowed.empty()) chosen = verdict;
-      allowed.emplace_back(address, target_.port());
-      if (allowed.size() == kMaxTries) break;
+    Candidates admitted = gate_.admitted(target_, addresses);
+    std::vector<Target> targets;
+    for (const IpAddress& address : admitted.addresses) {
+      if (targets.size() < kMaxTries) targets.emplace_back(address, target_.port());
     }
-    decide(*chosen, std::move(allowed));
+    decide(admitted.verdict, std::move(targets));
   }
 
   void decide(const Verdict& verdict, std::vector<Target> candidates) {
@@ -110,7 +117,6 @@ class Gate::Binding final : public net::Attempt {
       : gate_(gate),
         keeper_(gate.keeper_),
         from_(from),
-        anybody_(!from.is_name() && from.address().is_any()),
         on_bound_(std::move(on_bound)),
         entry_(keeper_.account().begin(gate.who_.source, account::Command::bind, from,
                                        gate.who_.user)),
@@ -125,12 +131,25 @@ class Gate::Binding final : public net::Attempt {
   void begin() {
     if (auto admitted = keeper_.admit(); !admitted) return fail(admitted.error());
     if (auto good = Gatekeeper::check_name(from_); !good) return fail(good.error());
-    if (anybody_) return judge_anybody();
+    if (from_.is_name()) return judge_name();
+    if (from_.address().is_any()) return judge_anybody();
+    decide(keeper_.judge(Protocol::tcp, from_, nullptr, gate_.who_), {from_});
+  }
+
+  // Outside the tunnel a name is looked up where it is waited for; so it is by a SOCKS5 server.
+  void judge_name() {
     const Verdict verdict = keeper_.judge(Protocol::tcp, from_, nullptr, gate_.who_);
-    if (!verdict.needs_address) return decide(verdict, from_);
+    const bool elsewhere = verdict.action == Action::direct || !keeper_.lookup().usable();
+    const bool denied = verdict.action == Action::deny;
+    if (!verdict.needs_address && (denied || elsewhere)) return decide(verdict, {from_});
     attempt_ = keeper_.lookup().ask(from_.name(), [this](auto found) {
       if (!found) return fail(found.error());
-      judge_one(found->front());
+      Candidates admitted = gate_.admitted(from_, *found);
+      if (admitted.addresses.empty()) return decide(admitted.verdict, {from_});
+      const Target first(admitted.addresses.front(), from_.port());
+      decide(admitted.verdict, {first, [all = std::move(admitted.addresses)](const auto& peer) {
+                                  return std::find(all.begin(), all.end(), peer) != all.end();
+                                }});
     });
   }
 
@@ -138,34 +157,29 @@ class Gate::Binding final : public net::Attempt {
   void judge_anybody() {
     const rules::Flow flow{Protocol::tcp, {}, nullptr, from_.port(), gate_.who_.user};
     Verdict verdict = keeper_.rules().judge(flow);
-    peer_decides_ = verdict.needs_address;
-    if (peer_decides_ && verdict.action == Action::deny) verdict.action = Action::tunnel;
-    decide(verdict, from_);
+    if (!verdict.needs_address) return decide(verdict, {from_});
+    if (verdict.action == Action::deny) verdict.action = Action::tunnel;
+    decide(verdict, {from_, [this](const IpAddress& peer) {
+                       const Target came(peer, from_.port());
+                       const Verdict of_peer =
+                           keeper_.judge(Protocol::tcp, came, nullptr, gate_.who_);
+                       return of_peer.action != Action::deny;
+                     }});
   }
 
-  void judge_one(const IpAddress& address) {
-    decide(keeper_.judge(Protocol::tcp, from_, &address, gate_.who_),
-           Target(address, from_.port()));
-  }
-
-  void decide(const Verdict& verdict, const Target& from) {
+  void decide(const Verdict& verdict, const net::Expected& expected) {
     entry_.decide(verdict.action, keeper_.rules().name_of(verdict.rule));
     if (verdict.action == Action::deny) return fail(denied());
     net::Proxy* const way = gate_.way(verdict.action);
     if (way == nullptr) return fail(no_direct_way());
     attempt_ =
-        way->bind(from, on_bound_, [this](auto accepted) { on_accepted(std::move(accepted)); });
+        way->bind(expected, on_bound_, [this](auto accepted) { on_accepted(std::move(accepted)); });
     supported_ = attempt_ != nullptr;
     if (!supported_) fail({ErrorCode::command_not_supported, "no BIND on the way that it goes"});
   }
 
   void on_accepted(Result<net::Accepted> accepted) {
     if (!accepted) return fail(accepted.error());
-    if (peer_decides_) {
-      const Target peer(accepted->peer.address, from_.port());
-      const Verdict verdict = keeper_.judge(Protocol::tcp, peer, nullptr, gate_.who_);
-      if (verdict.action == Action::deny) return fail(denied());
-    }
     accepted->stream = counted(std::move(accepted->stream), std::move(entry_));
     delivery_.settle(std::move(*accepted));
   }
@@ -179,8 +193,6 @@ class Gate::Binding final : public net::Attempt {
   Gate& gate_;
   Gatekeeper& keeper_;
   const Target from_;
-  const bool anybody_;
-  bool peer_decides_ = false;
   bool supported_ = true;
   net::OnBound on_bound_;
   account::Account::Entry entry_;
@@ -188,9 +200,11 @@ class Gate::Binding final : public net::Attempt {
   std::unique_ptr<net::Attempt> attempt_;
 };
 
-std::unique_ptr<net::Attempt> Gate::bind(const Target& from, net::OnBound on_bound,
+std::unique_ptr<net::Attempt> Gate::bind(const net::Expected& expected, net::OnBound on_bound,
                                          net::Done<net::Accepted> done) {
-  auto binding = std::make_unique<Binding>(*this, from, std::move(on_bound), std::move(done));
+  assert(!expected.may_come);
+  auto binding =
+      std::make_unique<Binding>(*this, expected.from, std::move(on_bound), std::move(done));
   if (!binding->supported()) return nullptr;
   return binding;
 }

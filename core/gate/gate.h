@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "core/gate/gatekeeper.h"
 #include "core/net/proxy.h"
@@ -22,13 +23,22 @@ class Gate final : public net::Proxy {
 
   std::unique_ptr<net::Attempt> connect(const Target& target,
                                         net::Done<std::unique_ptr<net::Stream>> done) override;
-  /// Where anybody may come, rules about addresses decide about who came.
-  std::unique_ptr<net::Attempt> bind(const Target& from, net::OnBound on_bound,
+  /// A name is looked up, and only its addresses that are not denied may come; through a SOCKS5
+  /// server, where nobody can be asked, the name goes on as it is. Where anybody may come, rules
+  /// about addresses decide of each that comes. REQUIRES: expected.may_come is empty
+  std::unique_ptr<net::Attempt> bind(const net::Expected& expected, net::OnBound on_bound,
                                      net::Done<net::Accepted> done) override;
 
  private:
   class Connecting;
   class Binding;
+  /// Of a name's addresses those that are not denied and go the way of the first of them.
+  struct Candidates {
+    rules::Verdict verdict;  ///< of the first; if there is none, why
+    std::vector<IpAddress> addresses;
+  };
+
+  Candidates admitted(const Target& name, const Lookup::Addresses& addresses) const;
 
   net::Proxy* way(rules::Action action) const {
     return action == rules::Action::direct ? keeper_.direct() : &tunnel_;

@@ -34,6 +34,7 @@ class Lookup {
 
   /// Who answers; nullptr: nobody, every name fails. REQUIRES: it outlives the attempts.
   void use(net::NameService* names) { names_ = names; }
+  bool usable() const { return names_ != nullptr; }
 
   /// What is known of `name` now; nullptr: nothing. Empty: it has no address. Valid until the next
   /// call.

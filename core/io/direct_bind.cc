@@ -38,13 +38,15 @@ Result<IpAddress> address_towards(const Endpoint& peer, const PrepareSocket& pre
 
 }  // namespace
 
-DirectBind::DirectBind(Loop& loop, const Target& from, PrepareSocket prepare, net::OnBound on_bound,
-                       net::Done<net::Accepted> done)
+DirectBind::DirectBind(Loop& loop, const net::Expected& expected, PrepareSocket prepare,
+                       net::OnBound on_bound, net::Done<net::Accepted> done)
     : loop_(loop),
       prepare_(std::move(prepare)),
       on_bound_(std::move(on_bound)),
+      may_come_(expected.may_come),
       bound_(loop, [this] { std::exchange(on_bound_, nullptr)(listening_); }),
       delivery_(loop, std::move(done)) {
+  const Target& from = expected.from;
   if (!from.is_name()) {
     listen({Endpoint{from.address(), from.port()}});
     return;
@@ -55,12 +57,12 @@ DirectBind::DirectBind(Loop& loop, const Target& from, PrepareSocket prepare, ne
   });
 }
 
-void DirectBind::listen(std::vector<Endpoint> expected) {
+void DirectBind::listen(std::vector<Endpoint> from) {
   if (auto spare = check_descriptors(); !spare) return delivery_.settle(spare.error());
-  expected_ = std::move(expected);
-  IpAddress at = expected_.front().address;
+  from_ = std::move(from);
+  IpAddress at = from_.front().address;
   if (!at.is_any()) {
-    const auto local = address_towards(expected_.front(), prepare_);
+    const auto local = address_towards(from_.front(), prepare_);
     if (!local) return delivery_.settle(local.error());
     at = *local;
   }
@@ -73,16 +75,17 @@ void DirectBind::listen(std::vector<Endpoint> expected) {
   bound_.schedule();
 }
 
-bool DirectBind::expects(const Endpoint& peer) const {
-  return std::any_of(expected_.begin(), expected_.end(), [&](const Endpoint& expected) {
-    return expected.address.is_any() || expected.address.unmapped() == peer.address.unmapped();
+bool DirectBind::expects(const IpAddress& peer) const {
+  if (may_come_) return may_come_(peer);
+  return std::any_of(from_.begin(), from_.end(), [&](const Endpoint& from) {
+    return from.address.is_any() || from.address.unmapped() == peer;
   });
 }
 
 // The first that may come.
 void DirectBind::accept(std::unique_ptr<TcpStream> stream) {
   const Endpoint peer = stream->peer();
-  if (delivery_.settled() || !expects(peer)) return;
+  if (delivery_.settled() || !expects(peer.address.unmapped())) return;
   delivery_.settle(net::Accepted{std::move(stream), peer});
   loop_.retire(std::move(listener_));  // it is calling
 }

@@ -17,9 +17,10 @@ std::unique_ptr<net::Attempt> DirectProxy::connect(const Target& target,
   });
 }
 
-std::unique_ptr<net::Attempt> DirectProxy::bind(const Target& from, net::OnBound on_bound,
+std::unique_ptr<net::Attempt> DirectProxy::bind(const net::Expected& expected,
+                                                net::OnBound on_bound,
                                                 net::Done<net::Accepted> done) {
-  return std::make_unique<DirectBind>(loop_, from, options_.prepare, std::move(on_bound),
+  return std::make_unique<DirectBind>(loop_, expected, options_.prepare, std::move(on_bound),
                                       std::move(done));
 }
 

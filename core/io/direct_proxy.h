@@ -14,7 +14,7 @@ class DirectProxy final : public net::Proxy {
                                         net::Done<std::unique_ptr<net::Stream>> done) override;
   /// Listens on the local address from which `from` is reached; on all of its family if it is
   /// unspecified. Of a name, all addresses may come.
-  std::unique_ptr<net::Attempt> bind(const Target& from, net::OnBound on_bound,
+  std::unique_ptr<net::Attempt> bind(const net::Expected& expected, net::OnBound on_bound,
                                      net::Done<net::Accepted> done) override;
 
  private:

@@ -30,6 +30,14 @@ struct Accepted {
   std::unique_ptr<Stream> stream;
   Endpoint peer;
 };
+/// Whom a bind() waits for.
+struct Expected {
+  /// Only its address may come, from any port; anybody where it is unspecified (0.0.0.0, ::).
+  Target from;
+  /// If there is one it decides instead, of each that comes: who may not is turned away, and the
+  /// waiting goes on where the far end can. Called from the loop; does nothing but answer.
+  std::function<bool(const IpAddress& peer)> may_come = nullptr;
+};
 /// The address at which a bind() waits; unspecified if only its port is known.
 using OnBound = std::function<void(const Endpoint& listening)>;
 
@@ -46,14 +54,14 @@ class Proxy {
   virtual std::unique_ptr<Attempt> connect(const Target& target,
                                            Done<std::unique_ptr<Stream>> done) = 0;
 
-  /// BIND (RFC 1928 §4): listens at the far end for one connection. Only `from`'s address may come,
-  /// from any port; anybody where it is unspecified (0.0.0.0, ::). `on_bound` is called once, from
+  /// BIND (RFC 1928 §4): listens at the far end for one connection. `on_bound` is called once, from
   /// the loop, and then `done`, which ends the listening; an error may come without `on_bound`:
   /// not_allowed where the far end forbids it. Waits without a bound: the caller's to end.
   /// Returns nullptr, and calls neither, where there is no BIND: that is command_not_supported.
   /// REQUIRES: the proxy outlives the attempt.
-  virtual std::unique_ptr<Attempt> bind(const Target& from, OnBound on_bound, Done<Accepted> done) {
-    (void)from, (void)on_bound, (void)done;
+  virtual std::unique_ptr<Attempt> bind(const Expected& expected, OnBound on_bound,
+                                        Done<Accepted> done) {
+    (void)expected, (void)on_bound, (void)done;
     return nullptr;
   }
 };

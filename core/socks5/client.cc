@@ -102,9 +102,13 @@ class Client::Dial final : public net::Attempt {
 // A Dial, and then the wait for the second reply.
 class Client::Bind final : public net::Attempt {
  public:
-  Bind(Client& client, const Target& from, net::OnBound on_bound, net::Done<net::Accepted> done)
-      : client_(client), on_bound_(std::move(on_bound)), done_(std::move(done)) {
-    step_ = std::make_unique<Dial>(client_, Request{Command::bind, from},
+  Bind(Client& client, const net::Expected& expected, net::OnBound on_bound,
+       net::Done<net::Accepted> done)
+      : client_(client),
+        may_come_(expected.may_come),
+        on_bound_(std::move(on_bound)),
+        done_(std::move(done)) {
+    step_ = std::make_unique<Dial>(client_, Request{Command::bind, expected.from},
                                    [this](Dial::Outcome ready) { on_agreed(std::move(ready)); });
   }
 
@@ -118,15 +122,23 @@ class Client::Bind final : public net::Attempt {
       return std::exchange(done_, nullptr)(in_flow_terms(listening.error()));
     }
     step_ = std::make_unique<ClientBind>(client_.loop_, std::move(ready->control),
-                                         [this](Result<net::Accepted> peer) {
-                                           step_.reset();
-                                           if (!peer) peer = in_flow_terms(peer.error());
-                                           std::exchange(done_, nullptr)(std::move(peer));
-                                         });
+                                         [this](auto peer) { on_accepted(std::move(peer)); });
     on_bound_(*listening);  // last: the attempt may be destroyed by it
   }
 
+  // The server waits for no other: a BIND of SOCKS5 ends with the first that comes.
+  void on_accepted(Result<net::Accepted> peer) {
+    step_.reset();
+    if (peer && may_come_ && !may_come_(peer->peer.address)) {
+      client_.loop_.retire(std::move(peer->stream));
+      peer = Error{ErrorCode::not_allowed, "somebody else came than who may"};
+    }
+    if (!peer) peer = in_flow_terms(peer.error());
+    std::exchange(done_, nullptr)(std::move(peer));
+  }
+
   Client& client_;
+  const std::function<bool(const IpAddress& peer)> may_come_;
   net::OnBound on_bound_;
   net::Done<net::Accepted> done_;
   std::unique_ptr<net::Attempt> step_;
@@ -154,9 +166,9 @@ std::unique_ptr<net::Attempt> Client::connect(const Target& target,
                                 });
 }
 
-std::unique_ptr<net::Attempt> Client::bind(const Target& from, net::OnBound on_bound,
+std::unique_ptr<net::Attempt> Client::bind(const net::Expected& expected, net::OnBound on_bound,
                                            net::Done<net::Accepted> done) {
-  return std::make_unique<Bind>(*this, from, std::move(on_bound), std::move(done));
+  return std::make_unique<Bind>(*this, expected, std::move(on_bound), std::move(done));
 }
 
 std::unique_ptr<net::Attempt> Client::associate(

@@ -43,8 +43,8 @@ class Client final : public net::Proxy, public net::DatagramProxy {
                                         net::Done<std::unique_ptr<net::Stream>> done) override;
 
   /// BIND. Where the server listens is told as it says it; as the address at which the server was
-  /// reached if it says 0.0.0.0 or ::.
-  std::unique_ptr<net::Attempt> bind(const Target& from, net::OnBound on_bound,
+  /// reached if it says 0.0.0.0 or ::. The first who comes and may not ends it: not_allowed.
+  std::unique_ptr<net::Attempt> bind(const net::Expected& expected, net::OnBound on_bound,
                                      net::Done<net::Accepted> done) override;
 
   /// UDP ASSOCIATE. Datagrams go to the server's UDP port and not through the connection, whose end

@@ -182,7 +182,7 @@ void ServerConnection::bind(net::Proxy& proxy, const Target& from) {
   }
   log::debug("SOCKS {}: bind for {}", id_, from.to_string());
   setup_->attempt = proxy.bind(
-      from, [this](const Endpoint& listening) { on_bound(listening); },
+      {from}, [this](const Endpoint& listening) { on_bound(listening); },
       [this](Result<net::Accepted> peer) { on_peer(std::move(peer)); });
   if (!setup_->attempt) return refuse(ErrorCode::command_not_supported, "BIND is not carried");
   setup_->binds = true;

@@ -68,9 +68,9 @@ std::unique_ptr<net::Attempt> Pool::Expedited::connect(const Target& target, Str
   return pool_.choose().expedited().connect(target, std::move(done));
 }
 
-std::unique_ptr<net::Attempt> Pool::bind(const Target& from, net::OnBound on_bound,
+std::unique_ptr<net::Attempt> Pool::bind(const net::Expected& expected, net::OnBound on_bound,
                                          net::Done<net::Accepted> done) {
-  return choose().bind(from, std::move(on_bound), std::move(done));
+  return choose().bind(expected, std::move(on_bound), std::move(done));
 }
 
 std::unique_ptr<net::Attempt> Pool::run(std::string command, StreamDone done) {

@@ -75,7 +75,7 @@ class Pool final : public net::Proxy {
   void set_keepalive(Duration keepalive);
 
   std::unique_ptr<net::Attempt> connect(const Target& target, StreamDone done) override;
-  std::unique_ptr<net::Attempt> bind(const Target& from, net::OnBound on_bound,
+  std::unique_ptr<net::Attempt> bind(const net::Expected& expected, net::OnBound on_bound,
                                      net::Done<net::Accepted> done) override;
   net::Proxy& expedited() { return expedited_; }
   std::unique_ptr<net::Attempt> run(std::string command, StreamDone done);

@@ -7,23 +7,21 @@
 namespace tunproxy::ssh {
 namespace {
 
-// A name's addresses are not known here: whoever comes may be one of them.
-std::optional<IpAddress> only(const Target& from) {
-  if (from.is_name() || from.address().is_any()) return std::nullopt;
-  return from.address().unmapped();
-}
+const Error kNamed{ErrorCode::host_unreachable,
+                   "whom the SSH server is to wait for has a name, and no address"};
 
 }  // namespace
 
-RemoteBind::RemoteBind(RemoteForwards& forwards, const Target& from, net::OnBound on_bound,
-                       net::Done<net::Accepted> done)
+RemoteBind::RemoteBind(RemoteForwards& forwards, const net::Expected& expected,
+                       net::OnBound on_bound, net::Done<net::Accepted> done)
     : forwards_(forwards),
       forward_(nullptr),
-      from_(from),
+      expected_(expected),
       on_bound_(std::move(on_bound)),
       bound_(forwards.mux().loop(), [this] { std::exchange(on_bound_, nullptr)(listening_); }),
       delivery_(forwards.mux().loop(), std::move(done)) {
-  auto forward = forwards.listen(from, this);
+  if (expected_.from.is_name()) return delivery_.settle(kNamed);
+  auto forward = forwards.listen(expected_.from.address().unmapped(), this);
   if (forward) {
     forward_ = *forward;
   } else {
@@ -42,17 +40,23 @@ void RemoteBind::on_listening(const Endpoint& at) {
 
 // The stream takes over at once, since data may follow in the same breath.
 bool RemoteBind::on_connection(const ForwardedOpen& open) {
-  const auto address = IpAddress::parse(open.originator);
-  if (const auto expected = only(from_)) {
-    if (!address || address->unmapped() != *expected) return false;
-  }
+  std::optional<IpAddress> address;
+  if (auto parsed = IpAddress::parse(open.originator)) address = parsed->unmapped();
+  if (!may_come(address)) return false;
   Slot* slot = forwards_.mux().accept(open);
   if (slot == nullptr) return false;
-  const IpAddress peer = address ? address->unmapped() : IpAddress();
-  delivery_.settle(net::Accepted{std::make_unique<Channel>(forwards_.mux(), *slot),
-                                 {peer, static_cast<uint16_t>(open.originator_port)}});
+  delivery_.settle(
+      net::Accepted{std::make_unique<Channel>(forwards_.mux(), *slot),
+                    {address.value_or(IpAddress()), static_cast<uint16_t>(open.originator_port)}});
   forwards_.give_up(*std::exchange(forward_, nullptr));
   return true;
+}
+
+// Servers may say who came in words of their own: who that is, is not known then.
+bool RemoteBind::may_come(const std::optional<IpAddress>& peer) const {
+  if (expected_.may_come) return peer && expected_.may_come(*peer);
+  const IpAddress from = expected_.from.address().unmapped();
+  return from.is_any() || peer == from;
 }
 
 void RemoteBind::on_forward_lost(const Error& error) {

@@ -10,21 +10,23 @@
 
 namespace tunproxy::ssh {
 
-/// Destroying it ends the listening.
+/// Destroying it ends the listening. Whoever waits for a name says itself which addresses are that
+/// name's: here nobody knows them, and it is an Error.
 class RemoteBind final : public net::Attempt, private ForwardUser {
  public:
-  RemoteBind(RemoteForwards& forwards, const Target& from, net::OnBound on_bound,
+  RemoteBind(RemoteForwards& forwards, const net::Expected& expected, net::OnBound on_bound,
              net::Done<net::Accepted> done);
   ~RemoteBind() override;
 
  private:
   void on_listening(const Endpoint& at) override;
   bool on_connection(const ForwardedOpen& open) override;
+  bool may_come(const std::optional<IpAddress>& peer) const;
   void on_forward_lost(const Error& error) override;
 
   RemoteForwards& forwards_;
   RemoteForward* forward_;  // nullptr: it is gone
-  const Target from_;
+  const net::Expected expected_;
   net::OnBound on_bound_;
   Endpoint listening_;
   io::Task bound_;

@@ -14,19 +14,15 @@ const Error kForbidden{ErrorCode::not_allowed,
 
 // The narrowest of §7.1's addresses at which such a peer arrives. What is asked of a server with
 // GatewayPorts no makes no difference to it.
-std::string address_for(const Target& from) {
-  if (from.is_name()) return "";
-  const IpAddress address = from.address().unmapped();
-  if (address.is_loopback()) return address.is_v4() ? "127.0.0.1" : "::1";
-  return address.is_v4() ? "0.0.0.0" : "::";
+std::string address_for(const IpAddress& from) {
+  if (from.is_loopback()) return from.is_v4() ? "127.0.0.1" : "::1";
+  return from.is_v4() ? "0.0.0.0" : "::";
 }
 
-IpAddress reported_for(const Target& from, const std::optional<IpAddress>& server) {
-  if (from.is_name()) return server.value_or(IpAddress());
-  const IpAddress address = from.address().unmapped();
-  if (address.is_loopback()) return IpAddress::parse(address_for(from)).value();
-  if (server && server->is_v4() == address.is_v4()) return *server;
-  return address.is_v4() ? IpAddress() : IpAddress::v6(kNobody);
+IpAddress reported_for(const IpAddress& from, const std::optional<IpAddress>& server) {
+  if (from.is_loopback()) return IpAddress::parse(address_for(from)).value();
+  if (server && server->is_v4() == from.is_v4()) return *server;
+  return from.is_v4() ? IpAddress() : IpAddress::v6(kNobody);
 }
 
 }  // namespace
@@ -67,7 +63,7 @@ void RemoteForwards::lose(const Error& error) {
   }
 }
 
-Result<RemoteForward*> RemoteForwards::listen(const Target& from, ForwardUser* user) {
+Result<RemoteForward*> RemoteForwards::listen(const IpAddress& from, ForwardUser* user) {
   if (forwards_.size() >= kMax) return Error{ErrorCode::limit, "too many ports are listened at"};
   auto forward =
       std::make_unique<RemoteForward>(*this, address_for(from), reported_for(from, server_), user);

@@ -65,8 +65,9 @@ class RemoteForwards {
   ~RemoteForwards();
 
   ChannelMux& mux() { return mux_; }
-  /// Asks for a port where a connection from `from` may come. `user` hears the outcome.
-  Result<RemoteForward*> listen(const Target& from, ForwardUser* user);
+  /// Asks for a port where a connection from `from` (unspecified: from anywhere) may come. `user`
+  /// hears the outcome.
+  Result<RemoteForward*> listen(const IpAddress& from, ForwardUser* user);
   void give_up(RemoteForward& forward);
   /// The connection is gone: all users hear it.
   void lose(const Error& error);

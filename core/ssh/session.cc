@@ -125,9 +125,9 @@ std::unique_ptr<net::Attempt> Session::connect(const Target& target,
   return std::make_unique<ChannelOpen>(impl_->mux(), target, Priority::bulk, std::move(done));
 }
 
-std::unique_ptr<net::Attempt> Session::bind(const Target& from, net::OnBound on_bound,
+std::unique_ptr<net::Attempt> Session::bind(const net::Expected& expected, net::OnBound on_bound,
                                             net::Done<net::Accepted> done) {
-  return std::make_unique<RemoteBind>(impl_->forwards(), from, std::move(on_bound),
+  return std::make_unique<RemoteBind>(impl_->forwards(), expected, std::move(on_bound),
                                       std::move(done));
 }
 

@@ -51,7 +51,7 @@ class Session final : public net::Proxy {
   /// one, else on all addresses of `from`'s family. Whether others than programs at the server
   /// reach it is for the server's GatewayPorts setting to say. Of a name, anybody may come, since
   /// it is not known what it resolves to over there. Error not_allowed where the server forbids it.
-  std::unique_ptr<net::Attempt> bind(const Target& from, net::OnBound on_bound,
+  std::unique_ptr<net::Attempt> bind(const net::Expected& expected, net::OnBound on_bound,
                                      net::Done<net::Accepted> done) override;
   /// The same session as a Proxy whose connections go before those of connect() when both have more
   /// to send than the server's connection takes: for datagrams and names.

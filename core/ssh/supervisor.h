@@ -79,7 +79,7 @@ class Supervisor final : public net::Proxy {
   /// Through the session, or as soon as there is one; host_unreachable if that takes too long.
   std::unique_ptr<net::Attempt> connect(const Target& target, StreamDone done) override;
   /// Session::bind in the same way.
-  std::unique_ptr<net::Attempt> bind(const Target& from, net::OnBound on_bound,
+  std::unique_ptr<net::Attempt> bind(const net::Expected& expected, net::OnBound on_bound,
                                      net::Done<net::Accepted> done) override;
   /// The same with Session::expedited().
   net::Proxy& expedited() { return expedited_; }

@@ -35,12 +35,12 @@ std::unique_ptr<Attempt> Supervisor::Expedited::connect(const Target& target, St
       std::move(done));
 }
 
-std::unique_ptr<Attempt> Supervisor::bind(const Target& from, net::OnBound on_bound,
+std::unique_ptr<Attempt> Supervisor::bind(const net::Expected& expected, net::OnBound on_bound,
                                           net::Done<net::Accepted> done) {
   return ask<net::Accepted>(
       false,
-      [from, on_bound = std::move(on_bound)](Session& session, net::Done<net::Accepted> then) {
-        return session.bind(from, on_bound, std::move(then));
+      [expected, on_bound = std::move(on_bound)](Session& session, net::Done<net::Accepted> then) {
+        return session.bind(expected, on_bound, std::move(then));
       },
       std::move(done));
 }

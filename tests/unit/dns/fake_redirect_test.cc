@@ -45,18 +45,18 @@ TEST(FakeRedirect, BindsForTheName) {
   proxy.binds = true;
   FakeRedirect redirect(loop, table, proxy);
   const auto nobody = [](const Endpoint&) {};
-  auto a = redirect.bind({table.addresses_of("ftp.example.com").v4, 0}, nobody, [](auto) {});
-  auto b = redirect.bind(kReal, nobody, [](auto) {});
+  auto a = redirect.bind({{table.addresses_of("ftp.example.com").v4, 0}}, nobody, [](auto) {});
+  auto b = redirect.bind({kReal}, nobody, [](auto) {});
   ASSERT_EQ(proxy.waiting.size(), 2u);
-  EXPECT_EQ(proxy.waiting[0].from, Target::from_host("ftp.example.com", 0));
-  EXPECT_EQ(proxy.waiting[1].from, Target(kReal));
+  EXPECT_EQ(proxy.waiting[0].expected.from, Target::from_host("ftp.example.com", 0));
+  EXPECT_EQ(proxy.waiting[1].expected.from, Target(kReal));
   std::optional<ErrorCode> outcome;
-  auto c = redirect.bind({kUnknown, 0}, nobody, [&](auto peer) { outcome = peer.error().code; });
+  auto c = redirect.bind({{kUnknown, 0}}, nobody, [&](auto peer) { outcome = peer.error().code; });
   ASSERT_TRUE(run_until(loop, [&] { return outcome.has_value(); }));
   EXPECT_EQ(*outcome, ErrorCode::host_unreachable);
   EXPECT_EQ(proxy.waiting.size(), 2u);
   proxy.binds = false;
-  EXPECT_FALSE(redirect.bind(kReal, nobody, [](auto) {}));
+  EXPECT_FALSE(redirect.bind({kReal}, nobody, [](auto) {}));
 }
 
 TEST(FakeRedirect, AnAddressWithoutANameIsUnreachable) {

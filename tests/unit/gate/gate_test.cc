@@ -255,20 +255,25 @@ class BindingProxy final : public net::Proxy {
   std::unique_ptr<net::Attempt> connect(const Target&, net::Done<Stream>) override {
     return nullptr;
   }
-  std::unique_ptr<net::Attempt> bind(const Target& from, net::OnBound on_bound,
+  std::unique_ptr<net::Attempt> bind(const net::Expected& expected, net::OnBound on_bound,
                                      net::Done<net::Accepted> done) override {
-    asked = from;
+    asked = expected.from;
+    may_come = expected.may_come;
     bound = std::move(on_bound);
     accepted = std::move(done);
     return std::make_unique<net::Attempt>();
   }
-  void come(const Endpoint& peer) {
+  /// As a way does it: true if that peer is let in.
+  bool come(const Endpoint& peer) {
+    if (may_come && !may_come(peer.address)) return false;
     auto [near, far] = testing::MemoryStream::make_pair(loop_);
     far_ = std::move(far);
     accepted(net::Accepted{std::move(near), peer});
+    return true;
   }
 
   std::optional<Target> asked;
+  std::function<bool(const IpAddress&)> may_come;
   net::OnBound bound;
   net::Done<net::Accepted> accepted;
 
@@ -284,11 +289,15 @@ class Binds : public Gates {
     outcome_.reset();
     proxy_.asked.reset();
     attempt_ = gate_.bind(
-        target(from), [](const Endpoint&) {},
+        {target(from)}, [](const Endpoint&) {},
         [this](auto accepted) {
           outcome_ = accepted ? std::nullopt : std::optional(accepted.error().code);
           done_ = true;
         });
+  }
+  bool comes(const char* peer) { return proxy_.come(*Endpoint::parse(peer)); }
+  bool taken() {
+    return until([&] { return done_; }) && !outcome_;
   }
   bool denied() {
     return until([&] { return done_; }) && outcome_ == ErrorCode::not_allowed;
@@ -310,21 +319,62 @@ TEST_F(Binds, RulesDecideWhoMayCome) {
   EXPECT_EQ(*proxy_.asked, target("198.51.100.7:20"));
   bind("192.0.2.1:20");
   ASSERT_TRUE(proxy_.asked);
-  proxy_.come(*Endpoint::parse("192.0.2.1:20"));
-  ASSERT_TRUE(until([&] { return done_; }));
-  EXPECT_FALSE(outcome_);
+  EXPECT_TRUE(comes("192.0.2.1:20"));
+  EXPECT_TRUE(taken());
 }
 
-TEST_F(Binds, WhereAnybodyMayComeWhoCameIsJudged) {
+TEST_F(Binds, OnlyTheAddressesOfANameMayCome) {
+  set_rules("allow ftp.example\ndefault deny");
+  names_.table["ftp.example"] = {"198.51.100.7", "198.51.100.8", "2001:db8::7"};
+  bind("ftp.example:20");
+  ASSERT_TRUE(until([&] { return proxy_.asked.has_value(); }));
+  EXPECT_EQ(*proxy_.asked, target("198.51.100.7:20"));
+  EXPECT_FALSE(comes("203.0.113.1:20"));
+  EXPECT_FALSE(done_) << "who may not come ends nothing";
+  EXPECT_TRUE(comes("198.51.100.8:20"));
+  EXPECT_TRUE(taken());
+
+  bind("nowhere.example:20");
+  EXPECT_TRUE(denied());
+  set_rules("");
+  bind("nowhere.example:20");
+  ASSERT_TRUE(until([&] { return done_; }));
+  EXPECT_EQ(outcome_, ErrorCode::host_unreachable);
+  EXPECT_FALSE(proxy_.asked);
+}
+
+TEST_F(Binds, TheAddressesOfANameThatAreDeniedMayNotCome) {
+  set_rules("deny 198.51.100.7\nallow ftp.example\ndefault deny");
+  names_.table["ftp.example"] = {"198.51.100.7", "198.51.100.8"};
+  bind("ftp.example:20");
+  ASSERT_TRUE(until([&] { return proxy_.asked.has_value(); }));
+  EXPECT_EQ(*proxy_.asked, target("198.51.100.8:20"));
+  EXPECT_FALSE(comes("198.51.100.7:20"));
+  EXPECT_TRUE(comes("198.51.100.8:20"));
+  names_.table["one.example"] = {"198.51.100.7"};
+  bind("one.example:20");
+  EXPECT_TRUE(denied());
+}
+
+TEST_F(Binds, WhereNobodyCanBeAskedTheFarEndKnowsTheName) {
+  keeper_.lookup().use(nullptr);
+  bind("ftp.example:20");
+  ASSERT_TRUE(proxy_.asked);
+  EXPECT_EQ(*proxy_.asked, target("ftp.example:20"));
+  set_rules("deny 10.0.0.0/8");
+  bind("ftp.example:20");
+  EXPECT_TRUE(denied()) << "a rule about addresses has to know them";
+}
+
+TEST_F(Binds, WhereAnybodyMayComeEachThatComesIsJudged) {
   set_rules("allow 192.0.2.0/24\ndefault deny");
   bind("0.0.0.0:20");
   ASSERT_TRUE(proxy_.asked);
-  proxy_.come(*Endpoint::parse("203.0.113.1:9"));
-  EXPECT_TRUE(denied());
-  bind("0.0.0.0:20");
-  proxy_.come(*Endpoint::parse("192.0.2.1:9"));
-  ASSERT_TRUE(until([&] { return done_; }));
-  EXPECT_FALSE(outcome_);
+  EXPECT_FALSE(comes("203.0.113.1:9"));
+  EXPECT_FALSE(comes("203.0.113.2:9"));
+  EXPECT_FALSE(done_) << "who may not come ends nothing";
+  EXPECT_TRUE(comes("192.0.2.1:9"));
+  EXPECT_TRUE(taken());
   set_rules("default deny");
   bind("0.0.0.0:20");
   EXPECT_TRUE(denied());
@@ -333,7 +383,7 @@ TEST_F(Binds, WhereAnybodyMayComeWhoCameIsJudged) {
 
 TEST_F(Binds, AWayWithoutBindIsToldAtOnce) {
   EXPECT_EQ(Gates::gate_.bind(
-                target("192.0.2.1:20"), [](const Endpoint&) {}, [](auto) {}),
+                {target("192.0.2.1:20")}, [](const Endpoint&) {}, [](auto) {}),
             nullptr);
   EXPECT_EQ(refused(ErrorCode::command_not_supported), 1U);
 }

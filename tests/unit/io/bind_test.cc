@@ -1,9 +1,11 @@
 // DirectProxy::bind(): one connection to this machine, from the address that is expected.
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "core/io/direct_proxy.h"
 #include "tests/support/memory_stream.h"
@@ -16,9 +18,9 @@ class DirectBindTest : public ::testing::Test {
   Target from(const char* host) { return Target::from_host(host, 21); }
 
   // Listens for `peer`; the address is in bound_ when it returns.
-  void bind(const Target& peer) {
+  void bind(const Target& peer, std::function<bool(const IpAddress&)> may_come = nullptr) {
     attempt_ = proxy_.bind(
-        peer, [this](const Endpoint& at) { bound_ = at; },
+        {peer, std::move(may_come)}, [this](const Endpoint& at) { bound_ = at; },
         [this](Result<net::Accepted> outcome) { outcome_ = std::move(outcome); });
     ASSERT_NE(attempt_, nullptr);
     ASSERT_FALSE(bound_ || outcome_) << "only from the loop";
@@ -91,6 +93,22 @@ TEST_F(DirectBindTest, AStrangerIsTurnedAwayAndTheWaitGoesOn) {
   EXPECT_FALSE(outcome_);
 }
 
+TEST_F(DirectBindTest, WhoMayComeIsAskedIfSomebodyKnows) {
+  int asked = 0;
+  bind(from("0.0.0.0"), [&](const IpAddress& peer) {
+    EXPECT_EQ(peer.to_string(), "127.0.0.1");
+    return ++asked > 2;
+  });
+  std::vector<std::unique_ptr<net::Attempt>> knocking;
+  while (asked < 3) {
+    const int before = asked;
+    knocking.push_back(proxy_.connect(Target(*bound_), [](auto) {}));
+    ASSERT_TRUE(run_until(loop_, [&] { return asked > before; }));
+    EXPECT_EQ(outcome_.has_value(), asked == 3);
+  }
+  EXPECT_TRUE(*outcome_);
+}
+
 TEST_F(DirectBindTest, ANameIsLookedUp) {
   bind(from("localhost"));
   ASSERT_TRUE(bound_);
@@ -118,7 +136,7 @@ TEST_F(DirectBindTest, ASocketThatMayNotBePreparedIsAnError) {
   options.prepare = [](int) -> Result<void> { return Error{ErrorCode::no_permission, "no"}; };
   io::DirectProxy proxy(loop_, options);
   const auto attempt = proxy.bind(
-      from("127.0.0.1"), [](const Endpoint&) { FAIL(); },
+      {from("127.0.0.1")}, [](const Endpoint&) { FAIL(); },
       [this](Result<net::Accepted> outcome) { outcome_ = std::move(outcome); });
   ASSERT_TRUE(run_until(loop_, [&] { return outcome_.has_value(); }));
   EXPECT_EQ(outcome_->error().code, ErrorCode::no_permission);

@@ -19,7 +19,7 @@ class FakeProxy final : public net::Proxy {
   };
 
   struct Waiting {
-    Target from;
+    net::Expected expected;
     net::OnBound on_bound;
     net::Done<net::Accepted> done;
     bool cancelled = false;
@@ -43,10 +43,10 @@ class FakeProxy final : public net::Proxy {
     std::exchange(calls[index].done, nullptr)(Error{code, "as the test wants it"});
   }
 
-  std::unique_ptr<net::Attempt> bind(const Target& from, net::OnBound on_bound,
+  std::unique_ptr<net::Attempt> bind(const net::Expected& expected, net::OnBound on_bound,
                                      net::Done<net::Accepted> done) override {
     if (!binds) return nullptr;
-    waiting.push_back({from, std::move(on_bound), std::move(done)});
+    waiting.push_back({expected, std::move(on_bound), std::move(done)});
     return std::make_unique<Pending<Waiting>>(waiting.back());
   }
   void listen(size_t index, const Endpoint& at) {

@@ -59,7 +59,7 @@ INSTANTIATE_TEST_SUITE_P(Streams, BindTest, ::testing::Values(Manners{}, Manners
 
 TEST_P(BindTest, AnswersTwiceAndRelays) {
   auto client = bound(bind_request());
-  EXPECT_EQ(proxy_.waiting[0].from, Target(kPeer));
+  EXPECT_EQ(proxy_.waiting[0].expected.from, Target(kPeer));
   ASSERT_TRUE(client->receives(answers({{0, kListening}})));
   EXPECT_EQ(server_.binds(), 1u);
   auto peer = proxy_.accept(0, kPeer);
@@ -77,7 +77,7 @@ TEST_P(BindTest, AnswersTwiceAndRelays) {
 
 TEST_P(BindTest, Socks4AnswersTwiceToo) {
   auto client = bound(bytes_of({4, 2, 0, 20, 203, 0, 113, 7, 'm', 'e', 0}));
-  EXPECT_EQ(proxy_.waiting[0].from, Target(kPeer));
+  EXPECT_EQ(proxy_.waiting[0].expected.from, Target(kPeer));
   ASSERT_TRUE(client->receives(bytes_of({0, 0x5a, 0x0f, 0xa0, 198, 51, 100, 9})));
   auto peer = proxy_.accept(0, kPeer);
   EXPECT_TRUE(client->receives(
@@ -153,6 +153,10 @@ TEST(Bind, EndsWith06WhenNobodyComes) {
   EXPECT_EQ(server.binds(), 0u);
 }
 
+TEST(Bind, WaitsForFiveMinutesIfNobodySaysOtherwise) {
+  EXPECT_EQ(ServerOptions{}.bind_timeout, 300s);
+}
+
 TEST(Bind, TellsTheOutsideAddressForAWildcard) {
   io::Loop loop;
   FakeProxy proxy(loop);
@@ -189,7 +193,8 @@ class BindThroughTest : public ::testing::Test {
     server_ = std::move(*server);
     client_ = std::make_unique<Client>(loop_, server_->local());
     attempt_ = client_->bind(
-        kPeer, [this](const Endpoint& at) { listening_ = at; },
+        {kPeer, [this](const IpAddress& peer) { return peer == kPeer.address && !turns_away_; }},
+        [this](const Endpoint& at) { listening_ = at; },
         [this](Result<net::Accepted> peer) {
           attempt_.reset();
           if (peer) {
@@ -199,7 +204,7 @@ class BindThroughTest : public ::testing::Test {
           }
         });
     ASSERT_TRUE(run_until(loop_, [&] { return proxy_.waiting.size() == 1; }));
-    EXPECT_EQ(proxy_.waiting[0].from, Target(kPeer));
+    EXPECT_EQ(proxy_.waiting[0].expected.from, Target(kPeer));
   }
   void listens_at(const Endpoint& at) {
     proxy_.listen(0, at);
@@ -214,6 +219,7 @@ class BindThroughTest : public ::testing::Test {
   std::optional<Endpoint> listening_;
   net::Accepted accepted_;
   std::optional<ErrorCode> failed_;
+  bool turns_away_ = false;
 };
 
 TEST_F(BindThroughTest, PassesBothAnswersAndTheBytesBehindThem) {
@@ -248,6 +254,14 @@ TEST_F(BindThroughTest, ReportsARefusalLater) {
   proxy_.fail_bind(0, ErrorCode::timed_out);
   ASSERT_TRUE(run_until(loop_, [&] { return failed_.has_value(); }));
   EXPECT_EQ(failed_, ErrorCode::timed_out);
+}
+
+TEST_F(BindThroughTest, WhoMayNotComeEndsIt) {
+  turns_away_ = true;
+  listens_at(kListening);
+  const auto peer = proxy_.accept(0, kPeer);
+  ASSERT_TRUE(run_until(loop_, [&] { return failed_ && peer->error() != nullptr; }));
+  EXPECT_EQ(failed_, ErrorCode::not_allowed);
 }
 
 TEST_F(BindThroughTest, ReportsAServerThatGoesAway) {

@@ -14,9 +14,11 @@ const char* kLoopback = "127.0.0.1";
 
 // One bind() and what became of it.
 struct Bind {
-  Bind(ssh::Session& session, const char* from)
+  Bind(ssh::Session& session, const char* from,
+       std::function<bool(const IpAddress&)> may_come = nullptr)
       : attempt(session.bind(
-            Target::from_host(from, 21), [this](const Endpoint& at) { bound = at; },
+            {Target::from_host(from, 21), std::move(may_come)},
+            [this](const Endpoint& at) { bound = at; },
             [this](Result<net::Accepted> outcome) { done = std::move(outcome); })) {}
   Bind(const Bind&) = delete;
   Bind& operator=(const Bind&) = delete;
@@ -171,12 +173,31 @@ TEST_F(ForwardTest, TheServersConfigurationSaysWhoReachesIt) {
   EXPECT_EQ(knock(closed->bound->port, "127.0.0.3", "127.0.0.4"), nullptr);
 }
 
-TEST_F(ForwardTest, OfANameAnybodyMayCome) {
+// Whose addresses are not known here.
+TEST_F(ForwardTest, OfANameNobodyMayCome) {
   connect_session();
   const auto waiting = bind("ftp.example");
-  ASSERT_TRUE(waiting->bound);
-  const auto peer = knock(waiting->bound->port);
-  EXPECT_TRUE(run_until([&] { return waiting->done && *waiting->done; }));
+  ASSERT_TRUE(waiting->done);
+  EXPECT_EQ(waiting->done->error().code, ErrorCode::host_unreachable);
+  EXPECT_TRUE(sshd_->forwards().empty());
+}
+
+TEST_F(ForwardTest, WhoMayComeIsAskedIfSomebodyKnows) {
+  connect_session();
+  std::vector<std::string> came;
+  Bind waiting(*session_, "0.0.0.0", [&](const IpAddress& peer) {
+    came.push_back(peer.to_string());
+    return peer.to_string() == "127.0.0.5";
+  });
+  ASSERT_TRUE(run_until([&] { return waiting.bound.has_value(); }));
+  for (const char* from : {"127.0.0.3", "127.0.0.4", "127.0.0.5"}) {
+    const auto peer = knock(waiting.bound->port, from);
+    ASSERT_TRUE(run_until([&] { return !came.empty() && came.back() == from; }));
+    EXPECT_EQ(waiting.done.has_value(), came.size() == 3);
+  }
+  ASSERT_TRUE(run_until([&] { return waiting.done.has_value(); }));
+  ASSERT_TRUE(*waiting.done);
+  EXPECT_EQ((*waiting.done)->peer.address.to_string(), "127.0.0.5");
 }
 
 TEST_F(ForwardTest, EndsWithTheConnection) {

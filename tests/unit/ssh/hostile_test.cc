@@ -92,7 +92,7 @@ TEST_F(HostileTest, OnlyTheOneConnectionThatWasAskedForIsTaken) {
   std::optional<Endpoint> bound;
   std::optional<Result<net::Accepted>> done;
   const ssh::RemoteBind bind(
-      forwards, Target::from_host("127.0.0.9", 21), [&](const Endpoint& at) { bound = at; },
+      forwards, {Target::from_host("127.0.0.9", 21)}, [&](const Endpoint& at) { bound = at; },
       [&](Result<net::Accepted> outcome) { done = std::move(outcome); });
   say(forwarded("forwarded-tcpip", 0));  // before the port is known
   hear(MessageType::channel_open_failure);
@@ -123,7 +123,7 @@ TEST_F(HostileTest, APortThatIsNoneIsAnError) {
   for (const uint32_t port : {0u, 65536u}) {
     std::optional<ErrorCode> code;
     const ssh::RemoteBind bind(
-        forwards, Target::from_host("0.0.0.0", 1), [](const Endpoint&) { FAIL(); },
+        forwards, {Target::from_host("0.0.0.0", 1)}, [](const Endpoint&) { FAIL(); },
         [&](Result<net::Accepted> outcome) { code = outcome.error().code; });
     hear(MessageType::global_request);
     say(MessageWriter(MessageType::request_success).u32(port).take());

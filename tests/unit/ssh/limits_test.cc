@@ -51,7 +51,7 @@ TEST_F(LimitsTest, KeysAreExchangedWhileProbesAndBindsWait) {
   for (int i = 0; i < 20; ++i) {
     attempts.push_back(session_->probe([&](Result<void> outcome) { answered += !!outcome; }));
     attempts.push_back(session_->bind(
-        Target::from_host("127.0.0.1", 1), [&](const Endpoint&) { ++bound; }, [](auto) {}));
+        {Target::from_host("127.0.0.1", 1)}, [&](const Endpoint&) { ++bound; }, [](auto) {}));
     carry(1, 100000);
   }
   EXPECT_TRUE(run_until([&] { return answered == 20 && bound == 20; }));
