@@ -10,17 +10,34 @@
 #include <utility>
 
 namespace tunproxy::socks5 {
+namespace {
+
+void wipe(std::string& secret) {
+  ::OPENSSL_cleanse(secret.data(), secret.size());
+  secret.clear();
+}
+
+// Of a user whose password came in clear.
+void hash(User& user) {
+  if (!user.hash.empty()) return;
+  const auto hashed = hash_password(user.password);
+  user.hash = hashed ? *hashed : "*";  // which no password matches
+  wipe(user.password);
+}
+
+}  // namespace
 
 // What a thread of the pool works on: its own copy.
-struct Question {
+struct Authenticator::Question {
   std::string password;
-  std::string hash;
+  User user;
   bool is_known = false;
   bool right = false;
 
   void answer() {
-    right = password_matches(password, hash) && is_known;
-    ::OPENSSL_cleanse(password.data(), password.size());
+    hash(user);
+    right = password_matches(password, user.hash) && is_known;
+    wipe(password);
   }
 };
 
@@ -32,7 +49,7 @@ class Authenticator::Check final : public net::Attempt {
   Check& operator=(const Check&) = delete;
   ~Check() override {
     owner_.forget(*this);
-    ::OPENSSL_cleanse(given_.password.data(), given_.password.size());
+    wipe(given_.password);
   }
 
   const Credentials& given() const { return given_; }
@@ -49,6 +66,7 @@ class Authenticator::Check final : public net::Attempt {
 // clients do.
 struct Authenticator::Job {
   Check* check = nullptr;
+  uint64_t generation = 0;  // of the users
   Digest digest;
   std::shared_ptr<Question> question;
   std::unique_ptr<net::Attempt> work;
@@ -59,11 +77,39 @@ Authenticator::Authenticator(io::Loop& loop, std::vector<User> users) : loop_(lo
   set_users(std::move(users));
 }
 
-Authenticator::~Authenticator() = default;
+Authenticator::~Authenticator() {
+  forget_passwords();
+}
 
 void Authenticator::set_users(std::vector<User> users) {
+  forget_passwords();
+  ++generation_;
   users_.clear();
-  for (User& user : users) users_.push_back({std::move(user), std::nullopt});
+  for (const User& user : users) users_.push_back({user, std::nullopt});
+  for (User& user : users) wipe(user.password);
+  hash_next();
+}
+
+void Authenticator::forget_passwords() {
+  for (Known& known : users_) wipe(known.user.password);
+}
+
+// One at a time: whoever comes meanwhile has the other threads.
+void Authenticator::hash_next() {
+  const auto next = std::find_if(users_.begin(), users_.end(),
+                                 [](const Known& known) { return known.user.hash.empty(); });
+  if (next == users_.end() || hashing_) return;
+  const auto fresh = std::make_shared<User>(next->user);
+  const size_t index = static_cast<size_t>(next - users_.begin());
+  hashing_ = loop_.work([fresh] { hash(*fresh); },
+                        [this, fresh, index, generation = generation_] {
+                          hashing_.reset();
+                          if (generation == generation_) {
+                            wipe(users_[index].user.password);
+                            users_[index].user.hash = fresh->hash;
+                          }
+                          hash_next();
+                        });
 }
 
 Authenticator::Digest Authenticator::digest(const Credentials& given) const {
@@ -105,35 +151,41 @@ void Authenticator::start_next() {
   }
 }
 
+const User& Authenticator::compared(const std::string& name) const {
+  if (const Known* known = find(name)) return known->user;
+  const Digest chosen = digest({name, ""});
+  return users_[(size_t{chosen[0]} << 8 | chosen[1]) % users_.size()].user;
+}
+
+Authenticator::Question Authenticator::question_about(const Credentials& given) const {
+  if (!required()) return {};  // all users have gone since it was asked
+  return {given.password, compared(given.user), find(given.user) != nullptr};
+}
+
 void Authenticator::start(Check& check) {
   const Credentials& given = check.given();
-  const Known* known = find(given.user);
-  // A user that is not there is compared with one that is: it takes as long, and is wrong anyhow.
-  std::string hash = known != nullptr ? known->user.hash : std::string();
-  if (known == nullptr && required()) hash = users_.front().user.hash;
+  // What was found right meanwhile, for another connection of the same client, is not hashed again.
+  const bool remembered = remembers(given);
   const auto job = running_.emplace(running_.end());
   job->check = &check;
+  job->generation = generation_;
   job->digest = digest(given);
-  job->question =
-      std::make_shared<Question>(Question{given.password, std::move(hash), known != nullptr});
-  // What was found right meanwhile, for another connection of the same client, is not hashed again.
-  if (remembers(given)) {
-    job->question->right = true;
-    job->work = loop_.work([] {}, [this, job] { on_hashed(job); });
-  } else {
-    job->work = loop_.work([question = job->question] { question->answer(); },
-                           [this, job] { on_hashed(job); });
-  }
+  job->question = std::make_shared<Question>();
+  if (!remembered) *job->question = question_about(given);
+  job->question->right = remembered;
+  job->work = loop_.work(
+      [question = job->question, remembered] {
+        if (!remembered) question->answer();
+      },
+      [this, job] { on_hashed(job); });
 }
 
 void Authenticator::on_hashed(std::list<Job>::iterator job) {
   const bool right = job->question->right;
   Check* check = job->check;
-  if (right && check != nullptr) {
+  if (right && check != nullptr && job->generation == generation_) {
     for (Known& known : users_) {
-      const bool still =
-          known.user.name == check->given().user && known.user.hash == job->question->hash;
-      if (still) known.right = job->digest;
+      if (known.user.name == check->given().user) known.right = job->digest;
     }
   }
   running_.erase(job);

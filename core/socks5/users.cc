@@ -26,6 +26,10 @@ struct PasswordFile {
   bool is_private = false;
 };
 
+bool may_be_password(std::string_view text) {
+  return text.find('\0') == std::string_view::npos && Credentials{"x", std::string(text)}.check();
+}
+
 Error bad_file(const std::string& file, std::string_view what) {
   return {ErrorCode::usage, fmt::format("the password file {} {}", file, what)};
 }
@@ -87,9 +91,10 @@ Result<User> user_with_password(std::string_view name, std::string_view password
                                       "put a hash there, made with 'mkpasswd'",
                                       file));
   }
-  Result<std::string> hash = hash_password(std::string(password));
-  if (!hash) return bad_file(file, "holds a password that is longer than 255 bytes or has a NUL");
-  return User{std::string(name), *std::move(hash)};
+  if (!may_be_password(password)) {
+    return bad_file(file, "holds a password that is longer than 255 bytes or has a NUL");
+  }
+  return User{std::string(name), "", std::string(password)};
 }
 
 }  // namespace
@@ -115,8 +120,7 @@ Result<User> load_user(std::string_view name, const std::string& file) {
 }
 
 Result<std::string> hash_password(const std::string& password) {
-  const bool has_nul = password.find('\0') != std::string::npos;
-  if (has_nul || !Credentials{"x", password}.check()) {
+  if (!may_be_password(password)) {
     return Error{ErrorCode::usage, "a SOCKS5 password has 1 to 255 bytes and no NUL"};
   }
   return make_hash(password);

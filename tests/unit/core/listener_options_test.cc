@@ -40,7 +40,7 @@ TEST_F(ListenerOptionsTest, TakesUsersAndLimits) {
   ASSERT_TRUE(options) << options.error().message;
   ASSERT_EQ(options->users.size(), 2u);
   EXPECT_EQ(options->users[1].name, "bob");
-  EXPECT_TRUE(socks5::password_matches("secret", options->users[0].hash));
+  EXPECT_EQ(options->users[0].password, "secret");
   EXPECT_EQ(options->max_connections, 7u);
   EXPECT_EQ(options->max_per_client, 3u);
 }
@@ -59,6 +59,17 @@ TEST_F(ListenerOptionsTest, NobodyIsServedUnaskedFromElsewhere) {
   EXPECT_FALSE(listener_options(settings, kOpen));
   settings.open = true;
   EXPECT_TRUE(listener_options(settings, kOpen));
+}
+
+// But then somebody has to look at it.
+TEST_F(ListenerOptionsTest, ACertificateIsAsGoodAsAPassword) {
+  ListenerSettings settings;
+  settings.tls.certificate = "c";
+  EXPECT_FALSE(listener_options(settings, kOpen));
+  settings.tls.client_ca = "ca";
+  EXPECT_TRUE(listener_options(settings, kOpen));
+  settings.tls.certificate = "";
+  EXPECT_FALSE(listener_options(settings, kOpen));
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "tests/support/memory_stream.h"
 
 namespace tunproxy::socks5 {
@@ -66,6 +68,46 @@ TEST_F(AuthenticatorTest, WhatWasCheckedAgainstAFormerPasswordIsNotRemembered) {
   authenticator_.set_users({{"anna", *hash_password("new")}});
   ASSERT_TRUE(run_until(loop_, [&] { return answer.has_value(); }));
   EXPECT_FALSE(authenticator_.remembers({"anna", "secret"}));
+}
+
+TEST_F(AuthenticatorTest, PasswordsInClearAreHashedAndCheckedMeanwhile) {
+  authenticator_.set_users({{"anna", "", "clear"}, {"bob", kSecret}, {"carl", "", "too"}});
+  EXPECT_EQ(ask({"anna", "clear"}), true);
+  EXPECT_TRUE(authenticator_.remembers({"anna", "clear"}));
+  EXPECT_EQ(ask({"carl", "clear"}), false);
+  EXPECT_EQ(ask({"carl", "too"}), true);
+  EXPECT_EQ(ask({"bob", "secret"}), true);
+  ASSERT_TRUE(run_until(loop_, [&] { return !authenticator_.hashes(); }));
+  EXPECT_EQ(ask({"carl", "clear"}), false);
+  EXPECT_EQ(ask({"carl", "too"}), true);
+  EXPECT_EQ(ask({"carl", ""}), false);
+}
+
+TEST_F(AuthenticatorTest, UsersMayChangeWhileTheirPasswordsAreHashed) {
+  authenticator_.set_users({{"anna", "", "first"}, {"bob", "", "first"}});
+  EXPECT_TRUE(authenticator_.hashes());
+  authenticator_.set_users({{"bob", "", "second"}});
+  ASSERT_TRUE(run_until(loop_, [&] { return !authenticator_.hashes(); }));
+  EXPECT_EQ(ask({"bob", "first"}), false);
+  EXPECT_EQ(ask({"bob", "second"}), true);
+  authenticator_.set_users({{"bob", "", "third"}});
+  authenticator_.set_users({});
+  EXPECT_FALSE(authenticator_.required());
+}
+
+// Each name takes as long as some user's, always the same, and not all names the same one's.
+TEST_F(AuthenticatorTest, UnknownNamesTakeAsLongAsSomeUsers) {
+  const std::string slow = *hash_password("slow");
+  authenticator_.set_users({{"anna", kSecret}, {"bob", slow}});
+  std::set<std::string> hashes;
+  for (int i = 0; i < 100; ++i) {
+    const std::string name = "eve" + std::to_string(i);
+    const std::string hash = authenticator_.compared(name).hash;
+    EXPECT_EQ(authenticator_.compared(name).hash, hash);
+    hashes.insert(hash);
+  }
+  EXPECT_EQ(hashes, (std::set<std::string>{kSecret, slow}));
+  EXPECT_EQ(authenticator_.compared("bob").hash, slow);
 }
 
 TEST_F(AuthenticatorTest, UsersMayBecomeNoneWhileSomeWait) {
