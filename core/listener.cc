@@ -5,12 +5,22 @@
 #include <array>
 #include <utility>
 
-#include "core/base/joined.h"
+#include "core/base/log.h"
 #include "core/listener_options.h"
-#include "core/tls/stream.h"
+#include "core/tls/handshake.h"
 
 namespace tunproxy {
 namespace {
+
+using Certificates = std::shared_ptr<tls::ServerContext>;
+
+// nullptr: clients speak no TLS.
+Result<Certificates> load_certificates(const ListenerTls& settings) {
+  if (settings.certificate.empty()) return Certificates();
+  tls::ServerOptions options{settings.certificate, settings.key, settings.client_ca};
+  if (settings.minimum == TlsVersion::tls1_3) options.min_version = tls::Version::v1_3;
+  return tls::ServerContext::create(options);
+}
 
 // In the order of socks5::Protocol.
 constexpr std::array<const char*, socks5::ServerStats::kProtocols> kLanguages = {"socks5", "socks4",
@@ -45,11 +55,13 @@ Result<std::unique_ptr<Listener>> Listener::open(io::Loop& loop, const Endpoint&
                                                  Through through) {
   auto options = listener_options(settings, at);
   if (!options) return options.error();
+  auto certificates = load_certificates(settings.tls);
+  if (!certificates) return certificates.error();
   std::unique_ptr<Listener> listener(new Listener(loop, settings, through));
-  if (!settings.tls.certificate.empty()) {
-    if (auto loaded = listener->load_certificates(); !loaded) return loaded.error();
-    options->wrap = [self = listener.get()](auto client) {
-      return self->secured(std::move(client));
+  listener->certificates_ = std::move(*certificates);
+  if (listener->certificates_) {
+    options->secure = [&loop, self = listener.get()](auto client, auto done) {
+      return tls::accept(loop, std::move(client), self->certificates_, std::move(done));
     };
   }
   options->on_limit = [&keeper = through.keeper](std::string_view limit) {
@@ -64,22 +76,6 @@ Result<std::unique_ptr<Listener>> Listener::open(io::Loop& loop, const Endpoint&
   if (!server) return server.error();
   listener->server_ = std::move(*server);
   return listener;
-}
-
-Result<void> Listener::load_certificates() {
-  const ListenerTls& settings = settings_.tls;
-  tls::ServerOptions options{settings.certificate, settings.key, settings.client_ca};
-  if (settings.minimum == TlsVersion::tls1_3) options.min_version = tls::Version::v1_3;
-  auto loaded = tls::ServerCertificates::load(std::move(options));
-  if (!loaded) return loaded.error();
-  certificates_ = std::move(*loaded);
-  return {};
-}
-
-// The server's own time-out bounds the handshake.
-std::unique_ptr<net::Stream> Listener::secured(std::unique_ptr<io::TcpStream> client) {
-  const auto& context = certificates_->current();
-  return std::make_unique<tls::Stream>(loop_, std::move(client), context->make(), context, "");
 }
 
 Result<socks5::WayOut> Listener::choose(const socks5::ClientIdentity& client) {
@@ -108,15 +104,16 @@ void Listener::drop_quiet_udp() {
 }
 
 Result<void> Listener::reload() {
-  return joined({reload_users(), certificates_ ? certificates_->reload() : Result<void>()});
-}
-
-Result<void> Listener::reload_users() {
   auto users = load_users(settings_);
-  if (!users) {
-    return Error{users.error().code, "the users stay as they were: " + users.error().message};
+  auto certificates = load_certificates(settings_.tls);
+  if (!users || !certificates) {
+    const Error& error = users ? certificates.error() : users.error();
+    return Error{error.code,
+                 "the listener's users and certificates stay as they were: " + error.message};
   }
-  server_->set_users(std::move(*users));
+  log::info("the listener's users and certificates are read again");
+  server_->set_users(*std::move(users));
+  certificates_ = *std::move(certificates);
   return {};
 }
 

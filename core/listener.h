@@ -4,7 +4,6 @@
 
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "core/config.h"
@@ -34,7 +33,8 @@ class Listener {
   static Result<std::unique_ptr<Listener>> open(io::Loop& loop, const Endpoint& at,
                                                 const ListenerSettings& settings, Through through);
 
-  /// Reads the users and the certificates again; an Error keeps the old ones.
+  /// Reads the users and the certificates again, for those who come from now on. An Error says
+  /// what is wrong with one of the files; all stays as it was then.
   Result<void> reload();
   /// Memory is short: ends UDP associations in which nothing moved for some seconds.
   void drop_quiet_udp();
@@ -44,9 +44,6 @@ class Listener {
  private:
   Listener(io::Loop& loop, const ListenerSettings& settings, const Through& through)
       : loop_(loop), settings_(settings), through_(through) {}
-  Result<void> load_certificates();
-  Result<void> reload_users();
-  std::unique_ptr<net::Stream> secured(std::unique_ptr<io::TcpStream> client);
   Result<socks5::WayOut> choose(const socks5::ClientIdentity& client);
   GatedWay& way_of(const std::string& user);
 
@@ -54,7 +51,7 @@ class Listener {
   const ListenerSettings& settings_;
   const Through through_;
   std::map<std::string, std::unique_ptr<GatedWay>> ways_;  // by user
-  std::optional<tls::ServerCertificates> certificates_;    // set: clients speak TLS
+  std::shared_ptr<tls::ServerContext> certificates_;       // of the next client; nullptr: no TLS
   std::unique_ptr<socks5::Server> server_;
 };
 

@@ -18,7 +18,10 @@ Result<socks5::ServerOptions> listener_options(const ListenerSettings& settings,
                                                const Endpoint& at) {
   Result<std::vector<socks5::User>> users = load_users(settings);
   if (!users) return users.error();
-  const Result<void> safe = socks5::check_exposure(at, !users->empty(), settings.open);
+  const bool shows_certificates =
+      !settings.tls.certificate.empty() && !settings.tls.client_ca.empty();
+  const Result<void> safe =
+      socks5::check_exposure(at, !users->empty() || shows_certificates, settings.open);
   if (!safe) return safe.error();
   socks5::ServerOptions options;
   options.users = *std::move(users);

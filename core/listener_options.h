@@ -6,12 +6,11 @@
 
 namespace tunproxy {
 
-/// The users whose passwords the files hold. Error usage: a file is of no use. Reads them, and
-/// blocks for as long as a hash takes where a file has a password in clear.
+/// The users whose passwords the files hold. Error usage: a file is of no use.
 Result<std::vector<socks5::User>> load_users(const ListenerSettings& settings);
 
 /// Users and limits of a listener at `at`. Error usage, for people: a password file is of no use,
-/// or others could reach the listener and nobody is asked for a password.
+/// or others could reach the listener and nobody is asked for a password or a certificate.
 Result<socks5::ServerOptions> listener_options(const ListenerSettings& settings,
                                                const Endpoint& at);
 

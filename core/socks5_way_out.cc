@@ -34,6 +34,7 @@ Socks5WayOut::~Socks5WayOut() {
 }
 
 void Socks5WayOut::start(net::Done<void> done) {
+  if (auto loaded = load_certificates(); !loaded) return done(loaded.error());
   auto options = client_options();
   if (!options) return done(options.error());
   client_ = std::make_unique<socks5::Client>(loop_, *config_.socks5.server, std::move(*options));
@@ -61,14 +62,28 @@ Result<socks5::ClientOptions> Socks5WayOut::client_options() const {
     if (auto good = options.negotiate.credentials->check(); !good) return good.error();
   }
   if (!settings.tls) return options;
-  const std::string name = settings.name.empty() ? settings.server->host() : settings.name;
-  auto context =
-      tls::ClientContext::create({name, settings.ca, settings.certificate, settings.key});
-  if (!context) return context.error();
-  options.secure = [&loop = loop_, context = *context](auto connection, auto done) {
-    return tls::connect(loop, std::move(connection), context, std::move(done));
+  options.secure = [this](auto connection, auto done) {
+    return tls::connect(loop_, std::move(connection), certificates_, std::move(done));
   };
   return options;
+}
+
+Result<void> Socks5WayOut::load_certificates() {
+  const Socks5Settings& settings = config_.socks5;
+  if (!settings.tls) return {};
+  const std::string name = settings.name.empty() ? settings.server->host() : settings.name;
+  auto loaded = tls::ClientContext::create({name, settings.ca, settings.certificate, settings.key});
+  if (!loaded) return loaded.error();
+  certificates_ = *std::move(loaded);
+  return {};
+}
+
+Result<void> Socks5WayOut::reload() {
+  if (auto loaded = load_certificates(); !loaded) {
+    return Error{loaded.error().code, "the certificates for the SOCKS5 server stay as they were: " +
+                                          loaded.error().message};
+  }
+  return {};
 }
 
 void Socks5WayOut::started() {

@@ -10,6 +10,7 @@
 #include "core/dns/forwarder.h"
 #include "core/io/loop.h"
 #include "core/socks5/client.h"
+#include "core/tls/context.h"
 #include "core/udp/watched_proxy.h"
 #include "core/way_out.h"
 
@@ -31,6 +32,7 @@ class Socks5WayOut final : public WayOut {
   net::DatagramProxy* datagrams() override { return datagrams_.get(); }
   net::NameService* names() override;
 
+  Result<void> reload() override;
   void network_changed() override {}
   void pause() override {}
   void wake() override {}
@@ -40,6 +42,7 @@ class Socks5WayOut final : public WayOut {
 
  private:
   Result<socks5::ClientOptions> client_options() const;
+  Result<void> load_certificates();
   std::vector<Endpoint> resolvers() const;
   void started();
   void set_state(TunnelState state, const Error* error);
@@ -49,6 +52,7 @@ class Socks5WayOut final : public WayOut {
   const Platform& platform_;
   OnState changed_;
   TunnelState state_ = TunnelState::idle;
+  std::shared_ptr<tls::ClientContext> certificates_;  // of the next connection; nullptr: no TLS
   std::unique_ptr<socks5::Client> client_;
   std::unique_ptr<net::Attempt> attempt_;
   std::unique_ptr<dns::Forwarder> forwarder_;

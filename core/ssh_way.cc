@@ -27,12 +27,12 @@ Result<std::optional<Credentials>> credentials(const SshSettings& settings) {
 using MadeProxy = Result<std::unique_ptr<net::Proxy>>;
 
 // The proxy shows a certificate for its name, by somebody whom the system trusts.
-Result<http::Secure> tls_to(io::Loop& loop, const Target& proxy) {
+Result<net::Secure> tls_to(io::Loop& loop, const Target& proxy) {
   tls::ClientOptions options;
   options.name = proxy.host();
   auto context = tls::ClientContext::create(options);
   if (!context) return context.error();
-  return http::Secure([&loop, context = std::move(*context)](auto stream, auto done) {
+  return net::Secure([&loop, context = std::move(*context)](auto stream, auto done) {
     return tls::connect(loop, std::move(stream), context, std::move(done));
   });
 }

@@ -158,9 +158,9 @@ void Tunnel::memory_pressure(MemoryPressure pressure) {
 }
 
 Result<void> Tunnel::reload() {
-  auto outcome = oversight_->reload(config_.rules);
+  auto ruled = oversight_->reload(config_.rules);
   out_->enforce_there(rules::far_rules(oversight_->keeper().rules()));
-  return listener_ ? joined({outcome, listener_->reload()}) : outcome;
+  return joined({std::move(ruled), out_->reload(), listener_ ? listener_->reload() : Result<void>()});
 }
 
 std::string Tunnel::summary() const {

@@ -52,7 +52,7 @@ class Tunnel final : private control::StatusSource, private tun2socks::FlowWatch
   void wake() { out_->wake(); }
   void memory_pressure(MemoryPressure pressure);
   /// Reads the files of rules, users and certificates again, and begins the access log's anew. The
-  /// Error says which of them keep what they were, and why; flows go on.
+  /// Error says of each that is bad what is wrong with it, and what stays as it was; flows go on.
   Result<void> reload();
 
   /// One line for people: the way out and the ways in.

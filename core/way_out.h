@@ -74,6 +74,8 @@ class WayOut {
   /// nullptr: there is no resolver to ask.
   virtual net::NameService* names() = 0;
 
+  /// Reads the files of certificates again, for connections to come; an Error keeps the old ones.
+  virtual Result<void> reload() { return {}; }
   virtual void network_changed() = 0;
   /// Sends no probes and gives nothing up until wake().
   virtual void pause() = 0;

@@ -2,7 +2,6 @@
 // to an SSH server from networks that let nothing else out.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 
@@ -15,15 +14,11 @@
 
 namespace tunproxy::http {
 
-/// Wraps a connected stream, as TLS does; the stream that `done` gets is ready for HTTP.
-using Secure = std::function<std::unique_ptr<net::Attempt>(
-    std::unique_ptr<net::Stream> stream, net::Done<std::unique_ptr<net::Stream>> done)>;
-
 struct ConnectOptions {
   io::DialOptions dial;                    ///< how the proxy is reached
   std::optional<Credentials> credentials;  ///< sent with each request. REQUIRES: check()
   Duration reply_timeout = 30s;            ///< for the outcome of CONNECT
-  Secure secure;                           ///< for https://; empty: plain
+  net::Secure secure;                      ///< for https://; empty: plain
 };
 
 /// One connection to the proxy for each flow. Names go to the proxy as they are; the proxy's own is

@@ -30,6 +30,10 @@ struct Accepted {
   std::unique_ptr<Stream> stream;
   Endpoint peer;
 };
+/// Puts something over a connected stream, such as TLS; `done` gets what is used in its place.
+using Secure = std::function<std::unique_ptr<Attempt>(std::unique_ptr<Stream> stream,
+                                                      Done<std::unique_ptr<Stream>> done)>;
+
 /// Whom a bind() waits for.
 struct Expected {
   /// Only its address may come, from any port; anybody where it is unspecified (0.0.0.0, ::).

@@ -1,7 +1,6 @@
 // Client: a Proxy and a DatagramProxy that is a SOCKS5 server somewhere else (RFC 1928).
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,12 +17,8 @@
 namespace tunproxy::socks5 {
 
 struct ClientOptions {
-  /// Puts something between the connection and SOCKS, such as TLS.
-  using Secure = std::function<std::unique_ptr<net::Attempt>(
-      std::unique_ptr<net::Stream> connection, net::Done<std::unique_ptr<net::Stream>> done)>;
-
   io::DialOptions dial;  ///< how the server is reached; `prepare` is for the UDP sockets as well
-  Secure secure;         ///< may be empty. Datagrams do not go through it
+  net::Secure secure;    ///< such as TLS; may be empty. Datagrams do not go through it
   NegotiateOptions negotiate;
 };
 

@@ -14,7 +14,8 @@ Result<void> check_exposure(const Endpoint& at, bool authenticates, bool open_on
   if (at.address.unmapped().is_loopback() || authenticates || open_on_purpose) return {};
   return Error{ErrorCode::usage,
                fmt::format("a SOCKS listener on {} would serve whoever can reach this machine: "
-                           "demand a password (--socks-user NAME:FILE), listen on 127.0.0.1, "
+                           "demand a password (--socks-user NAME:FILE) or a certificate "
+                           "(--socks-tls CERT:KEY --socks-client-ca FILE), listen on 127.0.0.1, "
                            "or say that this is meant (--socks-open)",
                            at.to_string())};
 }
@@ -23,7 +24,8 @@ Server::Server(io::Loop& loop, ChooseWayOut choose, ServerOptions options)
     : loop_(loop),
       options_(std::move(options)),
       choose_(std::move(choose)),
-      authenticator_(loop, std::exchange(options_.users, {})) {
+      authenticator_(loop, std::exchange(options_.users, {})),
+      idle_timer_(loop, [this] { end_idle(); }) {
   assert(options_.max_half_open > 0 && options_.max_half_open_per_client > 0);
 }
 
@@ -49,11 +51,17 @@ Result<std::unique_ptr<Server>> Server::listen(io::Loop& loop, const Endpoint& a
 }
 
 Result<void> Server::listen_at(const Endpoint& at) {
-  auto listener = io::TcpListener::listen(loop_, at, [this](std::unique_ptr<io::TcpStream> client) {
-    const ClientPath path{client->local(), client->peer()};
-    if (!options_.wrap) return serve(std::move(client), path);
-    serve(options_.wrap(std::move(client)), path);
-  });
+  auto listener = io::TcpListener::listen(
+      loop_, at,
+      [this](std::unique_ptr<io::TcpStream> client) {
+        const ClientPath path{client->local(), client->peer()};
+        serve(std::move(client), path);
+      },
+      [this](int fd) {
+        // Does without where the system cannot.
+        (void)io::notice_dead_peer(fd, options_.client_gone);
+        return Result<void>();
+      });
   if (!listener) return listener.error();
   listener_ = std::move(*listener);
   return {};
@@ -72,6 +80,7 @@ void Server::serve(std::unique_ptr<net::Stream> client, std::optional<ClientPath
     if (options_.on_limit) options_.on_limit("more connections than can be answered");
     return loop_.retire(std::move(connection));
   }
+  if (connections_.empty()) idle_timer_.start(options_.half_closed_idle);
   connections_.emplace(key, std::move(connection));
   key->start(std::move(ticket));
 }
@@ -96,6 +105,28 @@ void Server::retire(ServerConnection* connection) {
   assert(found != connections_.end());
   loop_.retire(std::move(found->second));
   connections_.erase(found);
+  if (connections_.empty()) idle_timer_.stop();
+}
+
+// For whoever runs the listener: clients are told little, and their people may not see even that.
+// Others who knock there, and hang up, are of no interest.
+void Server::on_insecure(const std::optional<ClientPath>& path, const Error& error) {
+  ++stats_.insecure;
+  const bool telling =
+      error.code == ErrorCode::authentication_failed || error.code == ErrorCode::protocol;
+  if (!telling || !complaints_.may_say(loop_.now())) return;
+  log::info("SOCKS: a client{} is refused: {}{}",
+            path ? " at " + path->peer.address.unmapped().to_string() : "", error.message,
+            complaints_.kept_back());
+}
+
+void Server::end_idle() {
+  std::vector<ServerConnection*> idle;
+  for (const auto& [connection, owner] : connections_) {
+    if (connection->is_half_closed_and_still()) idle.push_back(connection);
+  }
+  for (ServerConnection* connection : idle) connection->give_up();
+  if (!connections_.empty()) idle_timer_.start(options_.half_closed_idle);
 }
 
 }  // namespace tunproxy::socks5

@@ -9,9 +9,11 @@
 #include <vector>
 
 #include "core/base/address.h"
+#include "core/base/log_sparing.h"
 #include "core/base/result.h"
 #include "core/io/loop.h"
 #include "core/io/tcp.h"
+#include "core/io/timer.h"
 #include "core/net/datagram_proxy.h"
 #include "core/net/proxy.h"
 #include "core/socks5/admission.h"
@@ -66,7 +68,9 @@ class Server {
   friend class ServerConnection;
   Result<void> listen_at(const Endpoint& at);
   Result<WayOut> way_out(const ClientIdentity& client, const Request& request) const;
+  void on_insecure(const std::optional<ClientPath>& path, const Error& error);
   void retire(ServerConnection* connection);
+  void end_idle();
 
   io::Loop& loop_;
   ServerOptions options_;
@@ -80,6 +84,8 @@ class Server {
   size_t binds_ = 0;
   uint64_t served_ = 0;
   std::unordered_map<ServerConnection*, std::unique_ptr<ServerConnection>> connections_;
+  log::Sparing complaints_;
+  io::Timer idle_timer_;
   std::unique_ptr<io::TcpListener> listener_;
 };
 

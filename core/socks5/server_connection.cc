@@ -15,9 +15,9 @@ namespace {
 // How long a refused client may take to read the answer and to close.
 constexpr Duration kLinger = 2s;
 
-constexpr std::array<std::string_view, 9> kStateNames = {"handshake",  "checking", "dialing",
-                                                         "listening",  "replying", "relaying",
-                                                         "associated", "parting",  "over"};
+constexpr std::array<std::string_view, 10> kStateNames = {
+    "securing", "handshake", "checking",   "dialing", "listening",
+    "replying", "relaying",  "associated", "parting", "over"};
 
 }  // namespace
 
@@ -52,11 +52,36 @@ ServerConnection::~ServerConnection() = default;
 void ServerConnection::start(std::unique_ptr<Admission::Ticket> ticket) {
   ticket_ = std::move(ticket);
   setup_->timer.start(server_.options_.handshake_timeout);
+  const net::Secure& secure = server_.options_.secure;
+  if (!secure) return on_secured(std::move(client_));
+  setup_->attempt =
+      secure(std::move(client_), [this](auto secured) { on_secured(std::move(secured)); });
+}
+
+void ServerConnection::on_secured(Result<std::unique_ptr<net::Stream>> secured) {
+  setup_->attempt.reset();
+  if (!secured) {
+    server_.on_insecure(setup_->path, secured.error());
+    return close(secured.error().message);
+  }
+  client_ = std::move(*secured);
+  set_state(State::handshake);
   client_->on_progress([this] { look_again(); });
 }
 
 void ServerConnection::evict() {
   close("too many others have not made their request either");
+}
+
+bool ServerConnection::is_half_closed_and_still() {
+  const bool half_closed = relay_ && relay_->half_closed();
+  const auto [up, down] = bytes();
+  const uint64_t moved = half_closed ? up + down : UINT64_MAX;
+  return std::exchange(moved_when_half_closed_, moved) == moved && half_closed;
+}
+
+void ServerConnection::give_up() {
+  close("half-closed, and nothing more came");
 }
 
 void ServerConnection::look_again() {
@@ -73,6 +98,7 @@ void ServerConnection::look_again() {
       return watch_association();
     case State::parting:
       return linger();
+    case State::securing:
     case State::relaying:
     case State::over:
       return;
@@ -156,7 +182,9 @@ void ServerConnection::carry(const WayOut& way) {
 // more.
 void ServerConnection::watch_client() {
   flush();
-  if (client_->error() != nullptr || client_->ended()) close("the client left");
+  if (client_->error() != nullptr || client_->ended()) {
+    close("the client left" + net::because(*client_));
+  }
 }
 
 void ServerConnection::connect(net::Proxy& proxy, const Target& target) {
@@ -248,7 +276,7 @@ void ServerConnection::succeed(const Target& bound) {
 
 void ServerConnection::reply() {
   if (flush()) return association_ ? start_association() : start_relay();
-  if (client_->error() != nullptr) close("the client left");
+  if (client_->error() != nullptr) close("the client left" + net::because(*client_));
 }
 
 void ServerConnection::start_relay() {
@@ -271,7 +299,9 @@ void ServerConnection::watch_association() {
     client_->consume(bytes.size());
   }
   if (client_->ended()) client_->finish();
-  if (client_->error() != nullptr || client_->ended()) close("the client left");
+  if (client_->error() != nullptr || client_->ended()) {
+    close("the client left" + net::because(*client_));
+  }
 }
 
 void ServerConnection::on_association_end(const Error& error) {
@@ -324,6 +354,7 @@ void ServerConnection::linger() {
 
 void ServerConnection::on_timeout() {
   switch (state_) {
+    case State::securing:
     case State::handshake:
     case State::checking:
       ++server_.stats_.late;
@@ -370,7 +401,7 @@ std::pair<uint64_t, uint64_t> ServerConnection::bytes() const {
 
 void ServerConnection::set_state(State next) {
   assert(state_ != State::over);
-  assert(next != State::handshake || state_ == State::checking);
+  assert(next != State::handshake || state_ == State::checking || state_ == State::securing);
   log::emit(log::Level::trace, "SOCKS {}: {} -> {}", id_, kStateNames[static_cast<size_t>(state_)],
             kStateNames[static_cast<size_t>(next)]);
   state_ = next;

@@ -21,6 +21,8 @@ class Server;
 
 /// Owned by its Server, in whose loop thread it lives.
 ///
+///   securing
+///       ▼
 ///   handshake ◄─► checking
 ///       │
 ///       ├──► dialing ───────────────► replying ──► relaying (CONNECT, BIND)
@@ -45,9 +47,14 @@ class ServerConnection {
   void evict();
   /// Ends its association, if it has one in which nothing was carried for `quiet`.
   void drop_quiet_udp(Duration quiet);
+  /// One direction of its flow has ended, and the other carried nothing since this was asked last.
+  bool is_half_closed_and_still();
+  /// Closes it for that.
+  void give_up();
 
  private:
   enum class State : uint8_t {
+    securing,
     handshake,
     checking,
     dialing,
@@ -61,6 +68,7 @@ class ServerConnection {
   struct Setup;
 
   void look_again();
+  void on_secured(Result<std::unique_ptr<net::Stream>> secured);
   void shake_hands();
   void check_credentials();
   void on_checked(bool right);
@@ -95,12 +103,13 @@ class ServerConnection {
   Server& server_;
   const uint64_t id_;
   const Instant opened_;
-  State state_ = State::handshake;
+  State state_ = State::securing;
   std::unique_ptr<Admission::Ticket> ticket_;
   std::shared_ptr<void> way_out_;        // of what follows
-  std::unique_ptr<net::Stream> client_;  // the relay's, once there is one
+  std::unique_ptr<net::Stream> client_;  // not while it is made secure; the relay's in the end
   std::unique_ptr<Setup> setup_;         // while there is neither a flow nor an association
   std::unique_ptr<net::Relay> relay_;
+  uint64_t moved_when_half_closed_ = UINT64_MAX;  // bytes at the last look; not half-closed then
   std::unique_ptr<UdpAssociation> association_;
 };
 

@@ -13,7 +13,6 @@
 #include "core/base/address.h"
 #include "core/base/result.h"
 #include "core/base/time.h"
-#include "core/io/tcp.h"
 #include "core/net/datagram_proxy.h"
 #include "core/net/proxy.h"
 #include "core/socks5/users.h"
@@ -51,9 +50,12 @@ struct ServerOptions {
   size_t max_half_open = 1024;
   size_t max_half_open_per_client = 128;
   Duration handshake_timeout = 10s;  ///< from the connection to the whole request
-  std::vector<User> users;           ///< empty: nobody has to authenticate
-  /// Turns what listen() accepts into what is served, such as TLS over it. May be empty.
-  std::function<std::unique_ptr<net::Stream>(std::unique_ptr<io::TcpStream>)> wrap;
+  Duration client_gone = 300s;       ///< that acknowledges nothing for this long, data or probe
+  /// A flow of which one direction has ended ends if the other carries nothing for this long (up to
+  /// twice as long).
+  Duration half_closed_idle = 300s;
+  std::vector<User> users;  ///< empty: nobody has to authenticate
+  net::Secure secure;       ///< what clients have to speak below, such as TLS; may be empty
   /// Told of each connection and request that is refused at a limit of the server, and which one it
   /// is. May be empty.
   std::function<void(std::string_view limit)> on_limit;
@@ -75,6 +77,7 @@ struct ServerStats {
   uint64_t dropped = 0;     ///< of these, closed unheard at a limit
   uint64_t evicted = 0;     ///< of these, closed half-open in favour of newer ones
   uint64_t late = 0;        ///< of these, made no request in time
+  uint64_t insecure = 0;    ///< of these, did not come through ServerOptions::secure
   uint64_t malformed = 0;   ///< of these, refused in the handshake, wrong passwords aside
   uint64_t over_limit = 0;  ///< requests that were refused at a limit
   uint64_t credentials_right = 0;
@@ -92,7 +95,7 @@ struct ServerStats {
 };
 
 /// Whether a listener may be opened at `at`: one that other machines can reach has to ask for a
-/// password, unless `open_on_purpose`. Error usage, for people, says what to do.
+/// password or a certificate, unless `open_on_purpose`. Error usage, for people, says what to do.
 Result<void> check_exposure(const Endpoint& at, bool authenticates, bool open_on_purpose);
 
 }  // namespace tunproxy::socks5

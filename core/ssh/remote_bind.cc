@@ -20,7 +20,10 @@ RemoteBind::RemoteBind(RemoteForwards& forwards, const net::Expected& expected,
       on_bound_(std::move(on_bound)),
       bound_(forwards.mux().loop(), [this] { std::exchange(on_bound_, nullptr)(listening_); }),
       delivery_(forwards.mux().loop(), std::move(done)) {
-  if (expected_.from.is_name()) return delivery_.settle(kNamed);
+  if (expected_.from.is_name()) {
+    delivery_.settle(kNamed);
+    return;
+  }
   auto forward = forwards.listen(expected_.from.address().unmapped(), this);
   if (forward) {
     forward_ = *forward;

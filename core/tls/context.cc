@@ -123,19 +123,6 @@ std::unique_ptr<ssl_st, Freed> ServerContext::make() const {
   return connection;
 }
 
-Result<ServerCertificates> ServerCertificates::load(ServerOptions options) {
-  auto context = ServerContext::create(options);
-  if (!context) return context.error();
-  return ServerCertificates(std::move(options), std::move(*context));
-}
-
-Result<void> ServerCertificates::reload() {
-  auto context = ServerContext::create(options_);
-  if (!context) return context.error();
-  current_ = std::move(*context);
-  return {};
-}
-
 Result<std::shared_ptr<ClientContext>> ClientContext::create(const ClientOptions& options) {
   if (options.name.empty()) return Error{ErrorCode::usage, "TLS: the server's name is missing"};
   auto context = make_context(TLS_client_method(), options.min_version);

@@ -44,23 +44,6 @@ class ServerContext {
   std::unique_ptr<ssl_ctx_st, Freed> context_;
 };
 
-/// The context of a listener whose files may change while it runs.
-class ServerCertificates {
- public:
-  static Result<ServerCertificates> load(ServerOptions options);
-  /// Reads the files again (on SIGHUP). With an error all stays as it was.
-  Result<void> reload();
-  /// For the next connection.
-  const std::shared_ptr<ServerContext>& current() const { return current_; }
-
- private:
-  ServerCertificates(ServerOptions options, std::shared_ptr<ServerContext> current)
-      : options_(std::move(options)), current_(std::move(current)) {}
-
-  ServerOptions options_;
-  std::shared_ptr<ServerContext> current_;
-};
-
 struct ClientOptions {
   std::string name;  ///< the host name or address that the server's certificate must be for
   std::string ca;    ///< PEM; if empty: whom the system trusts

@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "core/base/log_sparing.h"
+
 namespace tunproxy {
 namespace {
 
@@ -31,6 +33,23 @@ TEST(Log, WritesToAFileFromItsLevelOn) {
   text << std::ifstream(path).rdbuf();
   EXPECT_NE(text.str().find("shown 2"), std::string::npos);
   EXPECT_EQ(text.str().find("hidden"), std::string::npos);
+}
+
+TEST(Log, LinesThatOthersCauseAreFew) {
+  log::Sparing lines;
+  Instant now{};
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(lines.may_say(now), i < 5);
+    if (i < 5) {
+      EXPECT_EQ(lines.kept_back(), "");
+    }
+    now += 100ms;
+  }
+  now += log::Sparing::kPeriod;
+  EXPECT_TRUE(lines.may_say(now));
+  EXPECT_EQ(lines.kept_back(), " (95 more were not logged)");
+  EXPECT_TRUE(lines.may_say(now));
+  EXPECT_EQ(lines.kept_back(), "");
 }
 
 TEST(Log, SaysWhichFileCannotBeOpened) {

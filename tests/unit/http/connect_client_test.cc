@@ -113,7 +113,7 @@ class OneByteStreams {
     client_ = std::move(ours);
     proxy = std::move(theirs);
   }
-  Secure secure(io::Loop& loop) {
+  net::Secure secure(io::Loop& loop) {
     return [this, &loop](std::unique_ptr<net::Stream> plain, auto done) {
       plain_ = std::move(plain);
       return loop.work([] {}, [this, done = std::move(done)] { done(std::move(client_)); });

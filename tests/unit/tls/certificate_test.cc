@@ -9,8 +9,6 @@ namespace tunproxy::tls {
 namespace {
 
 using ::testing::HasSubstr;
-using testing::MemoryStream;
-using testing::run_until;
 using testing::Valid;
 
 class TlsCertificateTest : public testing::TlsTest {};
@@ -90,43 +88,6 @@ TEST_F(TlsCertificateTest, AServerOfAnotherAuthorityNameOrTimeIsRefused) {
   files_->make("late", "ca", "DNS:server.example", Valid::not_yet);
   shake_hands(late, files_->client());
   EXPECT_THAT(error_of(client_), HasSubstr("is not valid yet (from Jan  1 "));
-}
-
-TEST_F(TlsCertificateTest, NewCertificatesAreForNewConnections) {
-  files_->make("served", "ca", "DNS:server.example");
-  auto certificates =
-      ServerCertificates::load({files_->pem("served"), files_->key("served"), "", {}});
-  ASSERT_TRUE(certificates);
-  const auto old = certificates->current();
-  auto [a, b] = MemoryStream::make_pair(loop_);
-  accepting_ = accept(loop_, std::move(a), old, into(server_));
-  begin_client(std::move(b), files_->client());
-  ASSERT_TRUE(settle());
-
-  testing::write_file(files_->pem("served"), "no certificate");
-  const auto bad = certificates->reload();
-  ASSERT_FALSE(bad);
-  EXPECT_EQ(bad.error().code, ErrorCode::usage);
-  EXPECT_THAT(bad.error().message, HasSubstr(files_->pem("served")));
-  EXPECT_EQ(certificates->current(), old);
-
-  files_->make_authority("next");
-  files_->make("served", "next", "DNS:server.example");
-  ASSERT_TRUE(certificates->reload());
-  EXPECT_NE(certificates->current(), old);
-  client().write(as_bytes("old ones go on"));
-  EXPECT_TRUE(run_until(loop_, [&] { return !server().peek().empty(); }));
-  const auto first_server = std::move(server_);
-  const auto first_client = std::move(client_);
-  server_.reset();
-  client_.reset();
-  auto [c, d] = MemoryStream::make_pair(loop_);
-  accepting_ = accept(loop_, std::move(c), certificates->current(), into(server_));
-  auto next = files_->client();
-  next.ca = files_->pem("next");
-  begin_client(std::move(d), next);
-  ASSERT_TRUE(settle());
-  EXPECT_TRUE(*client_) << error_of(client_);
 }
 
 TEST_F(TlsCertificateTest, FilesThatDoNotFitAreNamed) {
