@@ -5,6 +5,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
 #include <string_view>
 
 namespace tunproxy::tls {
@@ -28,6 +29,14 @@ std::string time_text(const ASN1_TIME* time) {
   return result;
 }
 
+/// The peer wrote it, and it goes to the log and to terminals.
+std::string printable(std::string_view text) {
+  std::string shown(text);
+  std::replace_if(
+      shown.begin(), shown.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  return shown;
+}
+
 /// The names that a certificate is for, or its subject.
 std::string names_of(X509* certificate) {
   std::string names;
@@ -38,7 +47,7 @@ std::string names_of(X509* certificate) {
     if (one->type != GEN_DNS) continue;
     const auto* text = reinterpret_cast<const char*>(ASN1_STRING_get0_data(one->d.dNSName));
     names += (names.empty() ? "" : ", ") +
-             std::string(text, static_cast<size_t>(ASN1_STRING_length(one->d.dNSName)));
+             printable({text, static_cast<size_t>(ASN1_STRING_length(one->d.dNSName))});
   }
   GENERAL_NAMES_free(list);
   if (!names.empty()) return names;

@@ -21,6 +21,7 @@ import scenarios_servers
 import scenarios_rules
 import scenarios_socks
 import scenarios_status
+import scenarios_tls
 import scenarios_trouble
 import scenarios_udp
 import scenarios_udp_helper

@@ -5,10 +5,12 @@ A verb prints its result and exits 0, or says what was wrong.
 """
 
 import ftplib
+import hashlib
 import http.server
 import os
 import resource
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -38,6 +40,8 @@ def greeted(port, methods=b"\x00"):
 def wire_address(host, port):
     if host.replace(".", "").isdigit():
         return b"\x01" + socket.inet_aton(host) + struct.pack("!H", int(port))
+    if ":" in host:
+        return b"\x04" + socket.inet_pton(socket.AF_INET6, host) + struct.pack("!H", int(port))
     return b"\x03" + bytes([len(host)]) + host.encode() + struct.pack("!H", int(port))
 
 
@@ -126,25 +130,53 @@ def verb_many(port, host, to, count):
 
 # -- BIND
 
-def verb_bind_echo(port, host, connect_back):
-    """A BIND for `host`, which is then told (by a connection to its port `connect_back`) to come."""
+def come_back(port, host, connect_back, listening, *sources):
+    """Tells the peer to connect to `listening` from each of the sources, one after the other; gives the connection to it."""
+    control = greeted(port)
+    if request(control, 1, host, connect_back)[0] != 0:
+        raise ValueError("no connection to the peer")
+    control.sendall(" ".join(map(str, (*listening, *sources))).encode() + b"\n")
+    return control
+
+
+def echo_of(sock):
+    """How many of 100 000 bytes come back."""
+    sock.sendall(b"x" * 100000)
+    sock.shutdown(socket.SHUT_WR)
+    total = 0
+    while part := sock.recv(65536):
+        total += len(part)
+    return total
+
+
+def verb_bind_echo(port, expected, host, connect_back, *sources):
+    """A BIND for `expected`; `host` is then told (by a connection to its port `connect_back`) to come."""
     with greeted(port) as sock:
-        code, listening, at = request(sock, 2, host, 0)
+        code, *listening = request(sock, 2, expected, 0)
         if code != 0:
             raise ValueError(f"first reply {code}")
-        with greeted(port) as control:
-            if request(control, 1, host, connect_back)[0] != 0:
-                raise ValueError("no connection to the peer")
-            control.sendall(f"{listening} {at}\n".encode())
+        with come_back(port, host, connect_back, listening, *sources):
             code, peer, _ = reply(sock)
             if code != 0:
                 raise ValueError(f"second reply {code}")
-            sock.sendall(b"x" * 100000)
-            sock.shutdown(socket.SHUT_WR)
-            total = 0
-            while part := sock.recv(65536):
-                total += len(part)
-    print(peer, total)
+            print(peer, echo_of(sock))
+
+
+def reply4(sock):
+    """Where SOCKS4 says that somebody listens, or who came."""
+    zero, code, port, address = struct.unpack("!BBH4s", receive(sock, 8))
+    if (zero, code) != (0, 90):
+        raise ValueError(f"SOCKS4 says {code}")
+    return socket.inet_ntoa(address), port
+
+
+def verb_bind_echo4(port, host, connect_back, name=""):
+    """The same by SOCKS4, or where there is a name by SOCKS4a."""
+    with socket.create_connection(("127.0.0.1", int(port)), timeout=LIMIT) as sock:
+        address = socket.inet_aton("0.0.0.1" if name else host)
+        sock.sendall(b"\x04\x02\0\x15" + address + b"me\0" + (name.encode() + b"\0" if name else b""))
+        with come_back(port, host, connect_back, reply4(sock), host):
+            print(reply4(sock)[0], echo_of(sock))
 
 
 class ActiveFtp(ftplib.FTP):
@@ -189,7 +221,7 @@ def verb_ftp(port, host, ftp_port, upload):
     with open(upload, "rb") as file:
         client.storbinary("STOR sent", file)
     client.quit()
-    print(sorted(names), len(got))
+    print(sorted(names), hashlib.sha256(got).hexdigest())
 
 
 # -- servers
@@ -206,14 +238,18 @@ def verb_ftp_server(directory, port):
 
 
 def verb_come_back(port):
-    """Whoever says "HOST PORT" here is connected to there, and gets back what it sends."""
-    listener = socket.create_server(("", int(port)))
+    """Whoever says "HOST PORT SOURCE…" here is connected to there from each source, and gets back what it sends."""
+    listener = socket.create_server(("", int(port)), family=socket.AF_INET6, dualstack_ipv6=True)
     while True:
         control, _ = listener.accept()
-        host, at = control.makefile("r").readline().split()
-        with socket.create_connection((host, int(at)), timeout=LIMIT) as sock:
-            while part := sock.recv(65536):
-                sock.sendall(part)
+        host, at, *sources = control.makefile("r").readline().split()
+        for source in sources or [""]:
+            with socket.create_connection((host, int(at)), timeout=LIMIT, source_address=(source, 0) if source else None) as sock:
+                try:
+                    while part := sock.recv(65536):
+                        sock.sendall(part)
+                except ConnectionError:
+                    pass  # turned away
         control.close()
 
 
@@ -237,8 +273,13 @@ class Pages(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def verb_pages(port):
-    http.server.ThreadingHTTPServer(("", int(port)), Pages).serve_forever()
+def verb_pages(port, certificate=None, key=None):
+    server = http.server.ThreadingHTTPServer(("", int(port)), Pages)
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.serve_forever()
 
 
 # -- PySocks

@@ -123,7 +123,6 @@ TEST_F(AccessLogTest, ARotatedFileIsBegunAnew) {
 }
 
 TEST_F(AccessLogTest, AFullDiskLosesLinesAndNothingElse) {
-  if (!fs::exists("/dev/full")) GTEST_SKIP();
   auto opened = AccessLog::open(loop_, {"/dev/full", false});
   ASSERT_TRUE(opened) << opened.error().message;
   for (int i = 0; i < 20000; ++i) (*opened)->write(flow_to("a.example"), {});

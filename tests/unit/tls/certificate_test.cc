@@ -74,6 +74,9 @@ TEST_F(TlsCertificateTest, AServerOfAnotherAuthorityNameOrTimeIsRefused) {
   client.name = "elsewhere.example";
   shake_hands(files_->server(), client);
   EXPECT_THAT(error_of(client_), HasSubstr("is for another name: server.example"));
+  files_->make("odd", "ca", "DNS:a\033[2Jb");
+  shake_hands({files_->pem("odd"), files_->key("odd"), "", {}}, client);
+  EXPECT_THAT(error_of(client_), HasSubstr("is for another name: a?[2Jb"));
   client.name = "127.0.0.2";
   shake_hands(files_->server(), client);
   EXPECT_THAT(error_of(client_), HasSubstr("is for another name"));
