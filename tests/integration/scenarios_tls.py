@@ -128,17 +128,22 @@ def test_tls_listener_peers(world):
 
 
 def test_tls_reload(world):
-    """HUP: a bad certificate changes nothing and is named; a new one is for new clients."""
+    """HUP: a bad certificate changes nothing and is named, beside whatever else is bad; a new one is for new clients."""
     ca = authority(world)
-    program = world.socks_tunnel(PORT, *tls_options(ca))
+    rules = world.path("rules")
+    sh(f"echo 'allow *' > {rules}")
+    program = world.socks_tunnel(PORT, *tls_options(ca), "--rules", rules)
     issuer = f"openssl s_client -connect {PROXY} < /dev/null 2>&1 | grep '^issuer='"
     check("Authority ca" in world.run(["sh", "-c", issuer])[1], "the first")
     good = ca.path("server.pem")
     os.rename(good, good + ".old")
     with open(good, "w", encoding="ascii") as file:
         file.write("no certificate\n")
+    sh(f"echo 'alow *' > {rules}")
     program.process.send_signal(signal.SIGHUP)
-    says(program, f"the listener's users and certificates stay as they were: TLS: {good}")
+    says(program, f"; the listener's users and certificates stay as they were: TLS: {good}")
+    says(program, f"the rules stay as they were: {rules}")
+    sh(f"echo 'allow *' > {rules}")
     check("Authority ca" in world.run(["sh", "-c", issuer])[1], "the old one stays")
     new = authority(world, "new")
     sh(f"cp {new.path('server.key')} {ca.path('server.key')}; cp {new.path('server.pem')} {good}")
