@@ -57,7 +57,7 @@ Result<std::unique_ptr<Listener>> Listener::open(io::Loop& loop, const Endpoint&
   if (!options) return options.error();
   auto certificates = load_certificates(settings.tls);
   if (!certificates) return certificates.error();
-  std::unique_ptr<Listener> listener(new Listener(loop, settings, through));
+  std::unique_ptr<Listener> listener(new Listener(settings, through));
   listener->certificates_ = std::move(*certificates);
   if (listener->certificates_) {
     options->secure = [&loop, self = listener.get()](auto client, auto done) {

@@ -42,12 +42,11 @@ class Listener {
   void describe(control::TunnelStatus& status) const;
 
  private:
-  Listener(io::Loop& loop, const ListenerSettings& settings, const Through& through)
-      : loop_(loop), settings_(settings), through_(through) {}
+  Listener(const ListenerSettings& settings, const Through& through)
+      : settings_(settings), through_(through) {}
   Result<socks5::WayOut> choose(const socks5::ClientIdentity& client);
   GatedWay& way_of(const std::string& user);
 
-  io::Loop& loop_;
   const ListenerSettings& settings_;
   const Through through_;
   std::map<std::string, std::unique_ptr<GatedWay>> ways_;  // by user
