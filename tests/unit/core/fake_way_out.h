@@ -15,7 +15,7 @@ class FakeWayOut final : public WayOut {
  public:
   explicit FakeWayOut(io::Loop& loop) : proxy(loop) {}
 
-  void deny_datagrams_to(std::vector<Cidr>) override {}
+  void enforce_there(std::vector<rules::FarRule>) override {}
   void start(net::Done<void>) override {}
   void on_state(OnState) override {}
   net::Proxy& streams() override { return proxy; }
@@ -28,7 +28,6 @@ class FakeWayOut final : public WayOut {
   void network_changed() override {}
   void pause() override {}
   void wake() override {}
-  void set_memory_budget(size_t) override {}
   std::string name() const override { return "nowhere"; }
   void describe(control::TunnelStatus&) const override {}
 
