@@ -66,7 +66,7 @@ struct SshConfigUse {
 
 /// A password: in memory, or the first line of a file.
 struct Password {
-  std::optional<ssh::Secret> text;
+  std::optional<Secret> text;
   std::string file;
 
   bool given() const { return text.has_value() || !file.empty(); }

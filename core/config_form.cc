@@ -144,14 +144,14 @@ Form<std::string> path_form() {
   return form;
 }
 
-Form<ssh::Secret> secret_form() {
+Form<Secret> secret_form() {
   return {ValueKind::text,
-          [](std::string_view text) -> Result<ssh::Secret> {
+          [](std::string_view text) -> Result<Secret> {
             if (text.empty()) return wrong("it is empty");
             if (text.find('\0') != std::string_view::npos) return wrong("it has a NUL in it");
-            return ssh::Secret(text);
+            return Secret(text);
           },
-          [](const ssh::Secret&) { return std::string(); }};
+          [](const Secret&) { return std::string(); }};
 }
 
 Form<bool> flag_form() {

@@ -27,8 +27,8 @@ struct Form {
 Form<std::string> text_form();
 /// As text; "~/" at the start is the home directory.
 Form<std::string> path_form();
-Form<ssh::Secret> secret_form();  ///< printed as nothing
-Form<bool> flag_form();           ///< "true", "false"
+Form<Secret> secret_form();  ///< printed as nothing
+Form<bool> flag_form();      ///< "true", "false"
 Form<unsigned> number_form(unsigned smallest, unsigned largest);
 Form<uint16_t> short_form(uint16_t smallest, uint16_t largest);
 /// "HOST[:PORT]"; the port may be left out if `default_port` is not 0.

@@ -204,7 +204,7 @@ class Resolver {
 
 std::vector<ssh::MemoryKey> memory_keys(const ssh::HostSettings& login) {
   std::vector<ssh::MemoryKey> keys;
-  for (const ssh::Secret& text : login.keys) {
+  for (const Secret& text : login.keys) {
     keys.push_back({fmt::format("private key {}", keys.size() + 1), text, login.passphrase, {}});
   }
   return keys;
@@ -279,10 +279,10 @@ std::string describe_path(const Config& config) {
   return text;
 }
 
-Result<std::optional<ssh::Secret>> read_password(const Password& password) {
-  if (password.text) return std::optional<ssh::Secret>(*password.text);
+Result<std::optional<Secret>> read_password(const Password& password) {
+  if (password.text) return std::optional<Secret>(*password.text);
   const std::string& file = password.file;
-  if (file.empty()) return std::optional<ssh::Secret>();
+  if (file.empty()) return std::optional<Secret>();
   const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return Error{ErrorCode::usage, error_from_errno(errno, file).message};
   struct stat status {};
@@ -294,7 +294,7 @@ Result<std::optional<ssh::Secret>> read_password(const Password& password) {
   if (got < 0) return Error{ErrorCode::usage, error_from_errno(errno, file).message};
   const std::string_view text(buffer, static_cast<size_t>(got));
   const std::string_view line = text.substr(0, text.find_first_of("\r\n"));
-  std::optional<ssh::Secret> secret(std::in_place, line);
+  std::optional<Secret> secret(std::in_place, line);
   OPENSSL_cleanse(buffer, sizeof buffer);
   if (secret->size() == 0)
     return Error{ErrorCode::usage, file + " has no password in its first line"};

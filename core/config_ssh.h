@@ -23,6 +23,6 @@ std::string describe_path(const Config& config);
 
 /// The password: the one in memory, or the file's first line; nothing if none is given. Warns of a
 /// file that others can read. Error usage: no such file, or an empty line.
-Result<std::optional<ssh::Secret>> read_password(const Password& password);
+Result<std::optional<Secret>> read_password(const Password& password);
 
 }  // namespace tunproxy

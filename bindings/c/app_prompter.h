@@ -1,9 +1,9 @@
 // AppPrompter: asks the embedding program, which answers now or later, from any thread.
 #pragma once
 
-#include <condition_variable>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -26,26 +26,24 @@ class AppPrompter final : public ssh::Prompter {
   explicit AppPrompter(Callbacks callbacks) : callbacks_(std::move(callbacks)) {}
 
   void show(std::string_view text) override;
-  Result<std::string> ask(std::string_view question, bool echo) override;
-  Trust trust(const ssh::UnknownHostKey& key) override;
-  void cancel() override;
+  Result<Secret> ask(std::string_view question, bool echo, const Event& cancelled) override;
+  Result<Trust> trust(const ssh::UnknownHostKey& key, const Event& cancelled) override;
 
   /// The program's word; nullopt: it refuses. False: nobody waits for this one.
-  bool answer(tunproxy_question question, std::optional<std::string> answer);
+  bool answer(tunproxy_question question, std::optional<Secret> answer);
 
  private:
-  Result<std::string> wait_for(const std::function<void(tunproxy_question)>& put);
+  struct Pending {
+    Event answered;
+    std::optional<Secret> answer;
+  };
+
+  Result<Secret> wait_for(const std::function<void(tunproxy_question)>& put,
+                          const Event& cancelled);
 
   const Callbacks callbacks_;
-  std::mutex mutex_;
-  std::condition_variable answered_;
-  struct Pending {
-    bool answered = false;
-    std::optional<std::string> answer;
-  };
-  std::map<tunproxy_question, Pending> pending_;
-  tunproxy_question last_ = 0;
-  bool cancelled_ = false;
+  std::mutex mutex_;  // guards what follows
+  std::map<tunproxy_question, std::shared_ptr<Pending>> pending_;
 };
 
 }  // namespace tunproxy::c_api

@@ -149,10 +149,7 @@ Outcome Instance::stop(std::optional<Duration> timeout) {
   const std::lock_guard one_call(calls_);
   std::unique_lock lock(mutex_);
   stopping_ = true;
-  if (run_ != nullptr) {
-    run_->prompter().cancel();
-    run_->loop().stop();
-  }
+  if (run_ != nullptr) run_->loop().stop();
   const auto over = [this] { return !running_; };
   if (!timeout) {
     ended_.wait(lock, over);
@@ -177,7 +174,7 @@ Outcome Instance::push(const tunproxy_packet* packets, size_t count, size_t* tak
   return std::nullopt;
 }
 
-Outcome Instance::answer(tunproxy_question question, std::optional<std::string> answer) {
+Outcome Instance::answer(tunproxy_question question, std::optional<Secret> answer) {
   const std::lock_guard lock(mutex_);
   if (run_ == nullptr) return not_running();
   if (run_->prompter().answer(question, std::move(answer))) return std::nullopt;

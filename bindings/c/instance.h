@@ -50,7 +50,7 @@ class Instance {
   /// `fd` is taken on success only.
   Outcome start(Device::Kind kind, int fd, uint16_t mtu);
   Outcome push(const tunproxy_packet* packets, size_t count, size_t* taken);
-  Outcome answer(tunproxy_question question, std::optional<std::string> answer);
+  Outcome answer(tunproxy_question question, std::optional<Secret> answer);
   /// Runs `order` with the tunnel, in its thread, soon.
   Outcome tell(std::function<void(Tunnel&)> order);
   /// The same, and waits for it; nothing happens while there is no tunnel.

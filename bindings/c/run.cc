@@ -54,7 +54,6 @@ Run::Run(Instance& instance, const Config& config, Device device)
 
 // In this order: the tunnel's flows end before the device that they came by.
 Run::~Run() {
-  prompter_.cancel();
   tunnel_.reset();
   packets_.reset();
   fd_device_.reset();

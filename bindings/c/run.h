@@ -60,8 +60,8 @@ class Run {
   Instance& instance_;
   const tunproxy_callbacks& callbacks_;
   const Config config_;
+  AppPrompter prompter_;  // the loop's threads may still ask when it ends
   io::Loop loop_;
-  AppPrompter prompter_;
   std::unique_ptr<tun2socks::PacketDevice> fd_device_;
   std::unique_ptr<PacketQueue> packets_;
   std::unique_ptr<Tunnel> tunnel_;

@@ -196,7 +196,8 @@ int tunproxy_push_packets(tunproxy_tunnel* instance, const tunproxy_packet* pack
 
 int tunproxy_answer(tunproxy_tunnel* instance, tunproxy_question question, const char* answer) {
   if (answer == nullptr) return wrong_argument("the answer is a null pointer");
-  return with(instance, [&](Instance& self) { return self.answer(question, answer); });
+  return with(instance,
+              [&](Instance& self) { return self.answer(question, tunproxy::Secret(answer)); });
 }
 
 int tunproxy_refuse(tunproxy_tunnel* instance, tunproxy_question question) {

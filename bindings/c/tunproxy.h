@@ -88,7 +88,7 @@ typedef struct tunproxy_packet {
   size_t length; /**< bytes */
 } tunproxy_packet;
 
-/** Answers a question of `verify_host_key` or `ask`; see tunproxy_answer(). @since 0.2 */
+/** A question of `verify_host_key` or `ask`, for tunproxy_answer(). No number comes twice in a process. @since 0.2 */
 typedef uint64_t tunproxy_question;
 
 /** A server's key that is not known yet. @since 0.2 */

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/base/log.h"
+#include "core/io/threads.h"
 
 namespace tunproxy::io {
 
@@ -34,7 +35,8 @@ void close_all(uv_loop_t* loop) {
 Loop::Loop()
     : uv_(std::make_unique<uv_loop_t>()),
       hooks_(std::make_unique<Hooks>()),
-      scratch_(new uint8_t[kScratchSize]) {
+      scratch_(new uint8_t[kScratchSize]),
+      threads_(std::make_unique<Threads>(*this)) {
   uv_loop_init(uv_.get());
   uv_prepare_init(uv_.get(), &hooks_->before_poll);
   uv_check_init(uv_.get(), &hooks_->after_poll);
@@ -51,6 +53,7 @@ Loop::Loop()
 
 Loop::~Loop() {
   while (!retired_.empty() || !tasks_.empty()) end_of_batch();
+  threads_.reset();
   close_all(uv_.get());
   uv_loop_close(uv_.get());
 }
@@ -86,6 +89,11 @@ void Loop::run_posted() {
     functions.swap(posted_);
   }
   for (const auto& function : functions) function();
+}
+
+std::unique_ptr<net::Attempt> Loop::run_in_thread(std::function<void()> job,
+                                                  std::function<void()> done) {
+  return threads_->run(std::move(job), std::move(done));
 }
 
 void Loop::retire(std::shared_ptr<void> object) {

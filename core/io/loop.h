@@ -21,6 +21,7 @@ struct uv_loop_s;
 namespace tunproxy::io {
 
 class Task;
+class Threads;
 
 /// Created, run and destroyed in one thread; only post() and stop() may be called from others.
 /// Everything that was made with it must be destroyed before it.
@@ -48,12 +49,16 @@ class Loop {
   /// Destroys them now, for owners that end outside all callbacks. REQUIRES: no callback is
   /// running.
   void destroy_retired();
-  /// Runs `job` in the thread pool, then `done` in the loop. Destroying the attempt cancels `done`,
-  /// not a job that runs already: what `job` uses must be its own.
+  /// Runs `job`, which is soon over, in the thread pool that all loops share, then `done` in the
+  /// loop. Destroying the attempt cancels `done`, not a job that runs already: what `job` uses must
+  /// be its own, or outlive the loop.
   std::unique_ptr<net::Attempt> work(std::function<void()> job, std::function<void()> done);
+  /// The same for a job that may block: in a thread of its own, of at most Threads::kMost.
+  std::unique_ptr<net::Attempt> run_in_thread(std::function<void()> job,
+                                              std::function<void()> done);
 
   /// Looks a host's name up instead of the machine's resolver, for all look-ups from now on. Called
-  /// in the thread pool; may block.
+  /// in a thread of its own; may block.
   using Lookup = std::function<Result<std::vector<IpAddress>>(const std::string& name)>;
   void look_up_by(Lookup lookup) { lookup_ = std::move(lookup); }
   const Lookup& lookup() const { return lookup_; }
@@ -86,6 +91,7 @@ class Loop {
   std::mutex posted_mutex_;
   std::vector<std::function<void()>> posted_;
   Lookup lookup_;
+  std::unique_ptr<Threads> threads_;
 };
 
 /// A function that runs once at the end of the current batch of events, however often it is

@@ -1,5 +1,4 @@
-// Looks names up in the thread pool, with the machine's own resolver or what Loop::look_up_by()
-// says.
+// Looks names up in threads, with the machine's own resolver or what Loop::look_up_by() says.
 #pragma once
 
 #include <memory>

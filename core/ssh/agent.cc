@@ -1,6 +1,5 @@
 #include "core/ssh/agent.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -32,29 +31,9 @@ Instant now() {
   return std::chrono::time_point_cast<Duration>(std::chrono::steady_clock::now());
 }
 
-void make_non_blocking(int fd) {
-  ::fcntl(fd, F_SETFD, FD_CLOEXEC);
-  ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
-}
-
 }  // namespace
 
-Cancellation::Cancellation() {
-  int ends[2] = {-1, -1};
-  if (::pipe(ends) != 0) return;  // then waits end by their bounds alone
-  read_.reset(ends[0]);
-  write_.reset(ends[1]);
-  make_non_blocking(ends[0]);
-  make_non_blocking(ends[1]);
-}
-
-void Cancellation::cancel() {
-  cancelled_ = true;
-  const char byte = 0;
-  if (write_ && ::write(write_.get(), &byte, 1) < 0) return;  // full: it is readable already
-}
-
-Result<Agent> Agent::connect(const std::string& socket_path, const Cancellation& cancellation) {
+Result<Agent> Agent::connect(const std::string& socket_path, const Event& cancelled) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (socket_path.empty() || socket_path.size() >= sizeof address.sun_path) {
@@ -68,7 +47,7 @@ Result<Agent> Agent::connect(const std::string& socket_path, const Cancellation&
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     return error_from_errno(errno, "ssh-agent");
   }
-  return Agent(std::move(socket), cancellation);
+  return Agent(std::move(socket), cancelled);
 }
 
 Result<std::vector<AgentKey>> Agent::list() {
@@ -157,10 +136,10 @@ Result<void> Agent::read_exactly(MutableBytes bytes, Instant deadline) {
 }
 
 Result<void> Agent::wait_for(short events, Instant deadline) {
-  pollfd waits[] = {{socket_.get(), events, 0}, {cancellation_->fd(), POLLIN, 0}};
+  pollfd waits[] = {{socket_.get(), events, 0}, {cancelled_->fd(), POLLIN, 0}};
   const auto left = std::max(deadline - now(), Duration(0));
   const int ready = ::poll(waits, 2, static_cast<int>(left.count()));
-  if (cancellation_->cancelled()) return agent_error(ErrorCode::cancelled, "cancelled");
+  if (cancelled_->is_set()) return agent_error(ErrorCode::cancelled, "cancelled");
   if (ready == 0) return agent_error(ErrorCode::timed_out, "it does not answer");
   if (ready < 0 && errno != EINTR) return error_from_errno(errno, "ssh-agent");
   return {};

@@ -1,31 +1,17 @@
 // A client of ssh-agent (draft-ietf-sshm-ssh-agent): lists keys and has data signed.
 #pragma once
 
-#include <atomic>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/base/bytes.h"
+#include "core/base/event.h"
 #include "core/base/result.h"
 #include "core/base/time.h"
 #include "core/base/unique_fd.h"
 
 namespace tunproxy::ssh {
-
-/// Wakes a blocked wait for good; cancel() from any thread.
-class Cancellation {
- public:
-  Cancellation();
-  void cancel();
-  bool cancelled() const { return cancelled_; }
-  int fd() const { return read_.get(); }  ///< readable once cancelled
-
- private:
-  UniqueFd read_;
-  UniqueFd write_;
-  std::atomic<bool> cancelled_ = false;
-};
 
 struct AgentKey {
   ByteVector blob;
@@ -38,8 +24,9 @@ class Agent {
   static constexpr Duration kListTimeout = 5s;
   static constexpr Duration kSignTimeout = 60s;  ///< the agent may ask its user
 
-  /// `socket_path`: as in SSH_AUTH_SOCK. REQUIRES: `cancellation` outlives the agent.
-  static Result<Agent> connect(const std::string& socket_path, const Cancellation& cancellation);
+  /// `socket_path`: as in SSH_AUTH_SOCK. `cancelled` ends what blocks. REQUIRES: it
+  /// outlives the agent.
+  static Result<Agent> connect(const std::string& socket_path, const Event& cancelled);
 
   Result<std::vector<AgentKey>> list();
 
@@ -48,8 +35,8 @@ class Agent {
   Result<ByteVector> sign(Bytes blob, Bytes data, std::string_view algorithm);
 
  private:
-  Agent(UniqueFd socket, const Cancellation& cancellation)
-      : socket_(std::move(socket)), cancellation_(&cancellation) {}
+  Agent(UniqueFd socket, const Event& cancelled)
+      : socket_(std::move(socket)), cancelled_(&cancelled) {}
 
   Result<ByteVector> exchange(const ByteVector& message, Duration timeout);
   Result<void> write_all(Bytes bytes, Instant deadline);
@@ -57,7 +44,7 @@ class Agent {
   Result<void> wait_for(short events, Instant deadline);
 
   UniqueFd socket_;
-  const Cancellation* cancellation_;
+  const Event* cancelled_;
 };
 
 }  // namespace tunproxy::ssh

@@ -16,9 +16,8 @@ constexpr int kPatienceOfServers = 3;
 
 }  // namespace
 
-Authenticator::Authenticator(AuthOptions options, Questions& questions,
-                             const Cancellation& cancellation)
-    : options_(std::move(options)), questions_(questions), cancellation_(cancellation) {}
+Authenticator::Authenticator(AuthOptions options, Questions& questions, const Event& cancelled)
+    : options_(std::move(options)), questions_(questions), cancelled_(cancelled) {}
 
 std::string_view Authenticator::to_string(State state) {
   switch (state) {
@@ -50,8 +49,7 @@ Result<bool> Authenticator::step(_LIBSSH2_SESSION* session) {
     wire_.queue(none_request(options_.user));
   }
   for (;;) {
-    if (cancellation_.cancelled())
-      return Error{ErrorCode::cancelled, "authentication was cancelled"};
+    if (cancelled_.is_set()) return Error{ErrorCode::cancelled, "authentication was cancelled"};
     if (state_ == State::choosing) {
       if (auto chosen = choose(); !chosen) return chosen.error();
     }

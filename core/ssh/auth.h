@@ -43,8 +43,8 @@ class Authenticator {
   static constexpr int kMaxRounds = 100;     ///< of one keyboard-interactive attempt
   static constexpr size_t kMaxBanner = 64 * 1024;
 
-  /// REQUIRES: `questions` and `cancellation` outlive this.
-  Authenticator(AuthOptions options, Questions& questions, const Cancellation& cancellation);
+  /// REQUIRES: `questions` and `cancelled` outlive this.
+  Authenticator(AuthOptions options, Questions& questions, const Event& cancelled);
 
   /// As Login::authenticate().
   Result<bool> step(_LIBSSH2_SESSION* session);
@@ -97,7 +97,7 @@ class Authenticator {
 
   AuthOptions options_;
   Questions& questions_;
-  const Cancellation& cancellation_;
+  const Event& cancelled_;
   AuthWire wire_;
   _LIBSSH2_SESSION* session_ = nullptr;  // within step()
 

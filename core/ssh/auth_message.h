@@ -8,7 +8,7 @@
 
 #include "core/base/bytes.h"
 #include "core/base/result.h"
-#include "core/ssh/auth_credentials.h"
+#include "core/base/secret.h"
 
 namespace tunproxy::ssh {
 

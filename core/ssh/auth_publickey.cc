@@ -29,7 +29,7 @@ Result<bool> Authenticator::begin_key() {
 void Authenticator::collect_keys() {
   std::vector<AgentKey> agent_keys;
   if (!options_.agent_socket.empty()) {
-    auto agent = Agent::connect(options_.agent_socket, cancellation_);
+    auto agent = Agent::connect(options_.agent_socket, cancelled_);
     auto listed = agent ? agent->list() : agent.error();
     if (listed) {
       agent_ = std::move(*agent);
@@ -147,7 +147,8 @@ Result<T> Authenticator::with_passphrase(const KeyFile& file, Use use) {
       if (auto done = use(*known)) return done;
     }
     questions_.credentials().forget(name);
-    if (file.known_passphrase) return Error{ErrorCode::not_allowed, "the passphrase given is wrong"};
+    if (file.known_passphrase)
+      return Error{ErrorCode::not_allowed, "the passphrase given is wrong"};
   }
   for (int tries = 0; tries < kMaxPassphrases; ++tries) {
     if (tries > 0) questions_.show("That is not the passphrase; please try again.\n");

@@ -9,10 +9,9 @@ void Questions::show(std::string_view text) const {
 Result<Secret> Questions::ask(std::string_view question, bool echo) {
   if (prompter_ == nullptr) return Error{ErrorCode::authentication_failed, "nobody to ask"};
   waiting_ = true;
-  auto answer = prompter_->ask(question, echo);
+  auto answer = prompter_->ask(question, echo, cancelled_);
   waiting_ = false;
-  if (!answer) return answer.error();
-  return Secret::take(*answer);
+  return answer;
 }
 
 }  // namespace tunproxy::ssh

@@ -16,9 +16,9 @@ namespace tunproxy::ssh {
 /// Used in the worker thread, but waiting() in any.
 class Questions {
  public:
-  /// `prompter` may be null: nobody to ask.
-  Questions(Prompter* prompter, std::shared_ptr<Credentials> credentials)
-      : prompter_(prompter), credentials_(std::move(credentials)) {}
+  /// `prompter` may be null: nobody to ask. REQUIRES: `cancelled` outlives this.
+  Questions(Prompter* prompter, std::shared_ptr<Credentials> credentials, const Event& cancelled)
+      : prompter_(prompter), credentials_(std::move(credentials)), cancelled_(cancelled) {}
 
   bool anybody() const { return prompter_ != nullptr; }
   bool waiting() const { return waiting_; }
@@ -33,6 +33,7 @@ class Questions {
  private:
   Prompter* prompter_;
   std::shared_ptr<Credentials> credentials_;
+  const Event& cancelled_;
   std::atomic<bool> waiting_ = false;
 };
 

@@ -129,7 +129,7 @@ class Asking {
   std::atomic<bool>* asking_;
 };
 
-std::string trimmed(const std::string& text) {
+std::string_view trimmed(std::string_view text) {
   const size_t first = text.find_first_not_of(" \t\r\n");
   if (first == text.npos) return {};
   return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
@@ -140,23 +140,28 @@ Result<void> not_confirmed(const HostKeyCheck& check, Bytes key) {
       fmt::format("the host key of {} ({}) was not confirmed", check.host, describe_key(key)));
 }
 
+// That the question is withdrawn says nothing about the key.
+Result<void> unanswered(const HostKeyCheck& check, Bytes key, const Error& why) {
+  if (why.code == ErrorCode::cancelled) return why;
+  return refusal(fmt::format("the host key of {} ({}) is not known and nobody confirmed it: {}",
+                             check.host, describe_key(key), why.message));
+}
+
 /// "yes" or the very fingerprint is consent, "no" is not; anything else is asked again.
 Result<void> ask_about(const HostKeyCheck& check, Bytes key, const std::string& introduction) {
   const Asking asking(check);
-  const auto trust =
-      check.prompter->trust({host_name(check).name, std::string(key_type(key)), fingerprint(key)});
-  if (trust == Prompter::Trust::yes) return remember(check, key);
-  if (trust == Prompter::Trust::no) return not_confirmed(check, key);
+  const auto trust = check.prompter->trust(
+      {host_name(check).name, std::string(key_type(key)), fingerprint(key)}, *check.cancelled);
+  if (!trust) return unanswered(check, key, trust.error());
+  if (*trust == Prompter::Trust::yes) return remember(check, key);
+  if (*trust == Prompter::Trust::no) return not_confirmed(check, key);
   check.prompter->show(introduction);
   std::string_view question =
       "Are you sure you want to continue connecting (yes/no/[fingerprint])? ";
   for (int i = 0; i < kMaxQuestions; ++i) {
-    const auto answer = check.prompter->ask(question, true);
-    if (!answer) {
-      return refusal(fmt::format("the host key of {} ({}) is not known and nobody confirmed it: {}",
-                                 check.host, describe_key(key), answer.error().message));
-    }
-    const std::string text = trimmed(*answer);
+    const auto answer = check.prompter->ask(question, true, *check.cancelled);
+    if (!answer) return unanswered(check, key, answer.error());
+    const std::string_view text = trimmed(answer->text());
     if (text == "yes" || text == fingerprint(key)) return remember(check, key);
     if (text == "no") break;
     question = "Please type 'yes', 'no' or the fingerprint: ";

@@ -30,6 +30,7 @@ struct HostKeyCheck {
   bool hash = false;                      ///< new names, also if the file has none that are
   HostKeyPolicy policy = HostKeyPolicy::strict;
   Prompter* prompter = nullptr;         ///< may be null: nobody to ask, so that `ask` means strict
+  const Event* cancelled = nullptr;     ///< given with a prompter: ends its question
   std::atomic<bool>* asking = nullptr;  ///< true while the user is asked; may be null
 };
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "core/ssh/auth_credentials.h"
+#include "core/base/secret.h"
 #include "core/ssh/host_key_policy.h"
 
 namespace tunproxy::ssh {

@@ -5,8 +5,9 @@
 #include <string>
 #include <string_view>
 
+#include "core/base/bytes.h"
 #include "core/base/result.h"
-#include "core/ssh/auth_credentials.h"
+#include "core/base/secret.h"
 
 namespace tunproxy::ssh {
 

@@ -5,7 +5,7 @@
 
 #include "core/base/bytes.h"
 #include "core/base/result.h"
-#include "core/ssh/auth_credentials.h"
+#include "core/base/secret.h"
 #include "core/ssh/key_file.h"
 
 struct _LIBSSH2_SESSION;

@@ -19,8 +19,8 @@ struct HostKey {
 };
 
 /// Used by one Session, for one connection. prefer() in the loop thread before key exchange;
-/// check_host_key() once, then authenticate() again and again, in a worker thread while the loop
-/// thread leaves the session alone. Both may block (files, the agent, slow key derivation, the
+/// check_host_key() once, then authenticate() again and again, in a thread of its own while the
+/// loop thread leaves the session alone. Both may block (files, the agent, slow key derivation, the
 /// user).
 class Login {
  public:
@@ -29,7 +29,7 @@ class Login {
   /// Host key algorithms in the order to offer, best known first, as in LIBSSH2_METHOD_HOSTKEY.
   virtual std::string host_key_algorithms() = 0;
   /// Error host_key_refused, with a message as helpful as OpenSSH's, unless the key is to be
-  /// trusted.
+  /// trusted; cancelled after cancel().
   virtual Result<void> check_host_key(const HostKey& key) = 0;
 
   /// One step; the session is non-blocking. True: authenticated. False: the server has yet to

@@ -4,7 +4,9 @@
 #include <string>
 #include <string_view>
 
+#include "core/base/event.h"
 #include "core/base/result.h"
+#include "core/base/secret.h"
 
 namespace tunproxy::ssh {
 
@@ -15,8 +17,9 @@ struct UnknownHostKey {
   std::string fingerprint;  ///< "SHA256:…"
 };
 
-/// Called from a worker thread, one question at a time; may block until the user answered or
-/// cancel().
+/// Called from worker threads. Several logins may ask at the same time: a Prompter that cannot
+/// deal with that lets them take turns. A question blocks until the user answered it, or until
+/// `cancelled` is set, as its login is given up: then the Error's code is cancelled. Others go on.
 class Prompter {
  public:
   enum class Trust : uint8_t { yes, no, ask_in_words };
@@ -24,12 +27,10 @@ class Prompter {
   virtual ~Prompter() = default;
   /// Shows text that needs no answer (a banner, the instruction of a keyboard-interactive round).
   virtual void show(std::string_view text) = 0;
-  /// Asks one question; `echo` false for secrets. An Error: nobody is there to ask, or cancelled.
-  virtual Result<std::string> ask(std::string_view question, bool echo) = 0;
+  /// Asks one question; `echo` false for secrets. Another Error: nobody is there, or refuses.
+  virtual Result<Secret> ask(std::string_view question, bool echo, const Event& cancelled) = 0;
   /// Shall this key be trusted from now on? Who prefers a question in words is asked by ask().
-  virtual Trust trust(const UnknownHostKey&) { return Trust::ask_in_words; }
-  /// From any thread: makes a pending question and all later ones fail soon.
-  virtual void cancel() = 0;
+  virtual Result<Trust> trust(const UnknownHostKey&, const Event&) { return Trust::ask_in_words; }
 };
 
 }  // namespace tunproxy::ssh

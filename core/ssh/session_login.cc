@@ -116,8 +116,8 @@ void SessionLogin::authenticate() {
 }
 
 void SessionLogin::run_step(std::function<void(Shared&)> step) {
-  step_ = loop_.work([shared = shared_, step = std::move(step)] { step(*shared); },
-                     [this] { on_step_done(); });
+  step_ = loop_.run_in_thread([shared = shared_, step = std::move(step)] { step(*shared); },
+                              [this] { on_step_done(); });
 }
 
 void SessionLogin::on_step_done() {

@@ -16,7 +16,7 @@ namespace tunproxy::ssh {
 
 ///   key_exchange ──► host_key ──► authentication ──► ended
 ///
-/// The last two run in steps in the thread pool: while one runs, the loop thread leaves the
+/// The last two run in steps in threads of their own: while one runs, the loop thread leaves the
 /// transport alone and bytes wait in the stream. Destroying this ends a step soon
 /// (Login::cancel()); what the step uses lives as long as it runs.
 class SessionLogin {

@@ -98,8 +98,8 @@ Result<std::unique_ptr<UserLogin>> UserLogin::create(UserLoginOptions options) {
 
 UserLogin::UserLogin(UserLoginOptions options, AuthOptions auth)
     : options_(std::move(options)),
-      questions_(options_.prompter, options_.credentials),
-      authenticator_(std::move(auth), questions_, cancellation_) {}
+      questions_(options_.prompter, options_.credentials, cancelled_),
+      authenticator_(std::move(auth), questions_, cancelled_) {}
 
 std::string UserLogin::host_key_algorithms() {
   std::vector<std::string> files = options_.known_hosts_files;
@@ -120,6 +120,7 @@ Result<void> UserLogin::check_host_key(const HostKey& key) {
   check.hash = options_.hash_known_hosts;
   check.policy = options_.host_key_policy;
   check.prompter = options_.prompter;
+  check.cancelled = &cancelled_;
   check.asking = questions_.waiting_flag();
   return ssh::check_host_key(check, key);
 }
@@ -129,8 +130,7 @@ Result<bool> UserLogin::authenticate(_LIBSSH2_SESSION* session) {
 }
 
 void UserLogin::cancel() {
-  cancellation_.cancel();
-  if (options_.prompter != nullptr) options_.prompter->cancel();
+  cancelled_.set();
 }
 
 }  // namespace tunproxy::ssh

@@ -89,7 +89,7 @@ class UserLogin final : public Login {
   UserLogin(UserLoginOptions options, AuthOptions auth);
 
   UserLoginOptions options_;
-  Cancellation cancellation_;
+  Event cancelled_;
   Questions questions_;
   Authenticator authenticator_;
 };

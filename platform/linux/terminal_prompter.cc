@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/eventfd.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@ namespace tunproxy::linux_host {
 namespace {
 
 constexpr size_t kMaxLine = 4096;
+constexpr int kMoment = 100;    // ms
 constexpr char kEnd = 4;        // Ctrl-D
 constexpr char kInterrupt = 3;  // Ctrl-C
 constexpr char kSuspend = 26;   // Ctrl-Z
@@ -94,10 +94,8 @@ std::string printable(std::string_view text) {
 
 std::unique_ptr<TerminalPrompter> TerminalPrompter::open(const std::string& path) {
   UniqueFd terminal(::open(path.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK));
-  UniqueFd wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!terminal || !wake || ::isatty(terminal.get()) == 0) return nullptr;
-  return std::unique_ptr<TerminalPrompter>(
-      new TerminalPrompter(std::move(terminal), std::move(wake)));
+  if (!terminal || ::isatty(terminal.get()) == 0) return nullptr;
+  return std::unique_ptr<TerminalPrompter>(new TerminalPrompter(std::move(terminal)));
 }
 
 void TerminalPrompter::show(std::string_view text) {
@@ -105,40 +103,46 @@ void TerminalPrompter::show(std::string_view text) {
   if (!text.empty() && text.back() != '\n') write("\n");
 }
 
-Result<std::string> TerminalPrompter::ask(std::string_view question, bool echo) {
-  for (;;) {
-    std::string line;
-    line.reserve(kMaxLine);  // so that growing leaves no copies of a secret
-    write(printable(question));
-    const Outcome outcome = echo ? read_line(line) : read_hidden(line);
-    if (!echo || outcome != Outcome::line) write("\n");
-    if (outcome == Outcome::line) return line;
-    explicit_bzero(line.data(), line.size());
-    switch (outcome) {
-      case Outcome::suspend:
-        ::kill(0, SIGTSTP);  // the job, as the key would have; goes on here with SIGCONT
-        break;
-      case Outcome::interrupt:
-        ::kill(::getpid(), SIGINT);
-        return Error{ErrorCode::cancelled, "interrupted"};
-      case Outcome::nobody:
-        return Error{ErrorCode::general, "the terminal gave no answer"};
-      case Outcome::line:
-      case Outcome::cancelled:
-        return Error{ErrorCode::cancelled, "cancelled"};
-    }
+Result<Secret> TerminalPrompter::ask(std::string_view question, bool echo, const Event& cancelled) {
+  std::unique_lock turn(turn_, std::defer_lock);
+  while (!cancelled.is_set() && !turn.try_lock()) wait_a_moment(cancelled);
+  std::string line;
+  line.reserve(kMaxLine);  // so that growing leaves no copies of a secret
+  Outcome outcome = Outcome::cancelled;
+  while (!cancelled.is_set()) {
+    outcome = put(question, echo, cancelled, line);
+    if (outcome != Outcome::suspend) break;
+    ::kill(0, SIGTSTP);  // the job, as the key would have; goes on here with SIGCONT
   }
+  const Secret answer = Secret::take(line);
+  switch (outcome) {
+    case Outcome::line:
+      return answer;
+    case Outcome::interrupt:
+      ::kill(::getpid(), SIGINT);
+      return Error{ErrorCode::cancelled, "interrupted"};
+    case Outcome::nobody:
+      return Error{ErrorCode::general, "the terminal gave no answer"};
+    case Outcome::suspend:
+    case Outcome::cancelled:
+      break;
+  }
+  return Error{ErrorCode::cancelled, "cancelled"};
 }
 
-void TerminalPrompter::cancel() {
-  const uint64_t one = 1;
-  if (::write(wake_.get(), &one, sizeof one) < 0) return;  // it is readable already
+TerminalPrompter::Outcome TerminalPrompter::put(std::string_view question, bool echo,
+                                                const Event& cancelled, std::string& line) {
+  wipe(line);
+  write(printable(question));
+  const Outcome outcome = echo ? read_line(line, cancelled) : read_hidden(line, cancelled);
+  if (!echo || outcome != Outcome::line) write("\n");
+  return outcome;
 }
 
-TerminalPrompter::Outcome TerminalPrompter::read_line(std::string& line) {
+TerminalPrompter::Outcome TerminalPrompter::read_line(std::string& line, const Event& cancelled) {
   char buffer[kMaxLine];
   for (;;) {
-    if (!wait_for(POLLIN)) return Outcome::cancelled;
+    if (!wait_for(POLLIN, &cancelled)) return Outcome::cancelled;
     const ssize_t n = ::read(terminal_.get(), buffer, sizeof buffer);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) continue;
     if (n <= 0) return Outcome::nobody;
@@ -149,10 +153,10 @@ TerminalPrompter::Outcome TerminalPrompter::read_line(std::string& line) {
   }
 }
 
-TerminalPrompter::Outcome TerminalPrompter::read_hidden(std::string& line) {
+TerminalPrompter::Outcome TerminalPrompter::read_hidden(std::string& line, const Event& cancelled) {
   const HiddenInput hidden(terminal_.get());
   for (;;) {
-    if (!wait_for(POLLIN)) return Outcome::cancelled;
+    if (!wait_for(POLLIN, &cancelled)) return Outcome::cancelled;
     char byte = 0;
     const ssize_t n = ::read(terminal_.get(), &byte, 1);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) continue;
@@ -169,8 +173,7 @@ TerminalPrompter::Outcome TerminalPrompter::read_hidden(std::string& line) {
         if (line.empty()) return Outcome::nobody;
         break;
       case kKillLine:
-        explicit_bzero(line.data(), line.size());
-        line.clear();
+        wipe(line);
         break;
       case kBackspace:
       case kDelete:
@@ -182,12 +185,19 @@ TerminalPrompter::Outcome TerminalPrompter::read_hidden(std::string& line) {
   }
 }
 
+void TerminalPrompter::wait_a_moment(const Event& cancelled) {
+  pollfd wait{cancelled.fd(), POLLIN, 0};
+  ::poll(&wait, 1, kMoment);
+}
+
 /// False once cancelled.
-bool TerminalPrompter::wait_for(short events) {
+bool TerminalPrompter::wait_for(short events, const Event* cancelled) {
   for (;;) {
-    pollfd waits[] = {{terminal_.get(), events, 0}, {wake_.get(), POLLIN, 0}};
+    if (cancelled != nullptr && cancelled->is_set()) return false;
+    pollfd waits[] = {{terminal_.get(), events, 0},
+                      {cancelled != nullptr ? cancelled->fd() : -1, POLLIN, 0}};
     const int ready = ::poll(waits, 2, -1);
-    if (ready > 0) return waits[1].revents == 0;
+    if (ready > 0 && waits[0].revents != 0) return true;
     if (ready < 0 && errno != EINTR) return false;
   }
 }
@@ -198,7 +208,7 @@ void TerminalPrompter::write(std::string_view text) {
     if (n > 0) {
       text.remove_prefix(static_cast<size_t>(n));
     } else if (errno == EAGAIN) {
-      if (!wait_for(POLLOUT)) return;
+      if (!wait_for(POLLOUT, nullptr)) return;
     } else if (errno != EINTR) {
       return;
     }

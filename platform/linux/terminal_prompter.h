@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -14,28 +15,28 @@ namespace tunproxy::linux_host {
 /// Asks on /dev/tty, so that standard input and output stay free. What a server sends is shown
 /// without its control characters. The terminal's settings are put back before ask() returns,
 /// whatever ends it: Ctrl-C and Ctrl-Z are read as keys meanwhile and passed on as signals
-/// afterwards.
+/// afterwards. One question stands there at a time, others wait.
 class TerminalPrompter final : public ssh::Prompter {
  public:
   /// Null if the process has no terminal.
   static std::unique_ptr<TerminalPrompter> open(const std::string& path = "/dev/tty");
 
   void show(std::string_view text) override;
-  Result<std::string> ask(std::string_view question, bool echo) override;
-  void cancel() override;
+  Result<Secret> ask(std::string_view question, bool echo, const Event& cancelled) override;
 
  private:
-  TerminalPrompter(UniqueFd terminal, UniqueFd wake)
-      : terminal_(std::move(terminal)), wake_(std::move(wake)) {}
+  explicit TerminalPrompter(UniqueFd terminal) : terminal_(std::move(terminal)) {}
 
   enum class Outcome : uint8_t { line, interrupt, suspend, nobody, cancelled };
-  Outcome read_line(std::string& line);
-  Outcome read_hidden(std::string& line);
-  bool wait_for(short events);
+  Outcome put(std::string_view question, bool echo, const Event& cancelled, std::string& line);
+  Outcome read_line(std::string& line, const Event& cancelled);
+  Outcome read_hidden(std::string& line, const Event& cancelled);
+  bool wait_for(short events, const Event* cancelled);
+  static void wait_a_moment(const Event& cancelled);
   void write(std::string_view text);
 
-  UniqueFd terminal_;
-  UniqueFd wake_;  // an eventfd, readable once cancelled
+  const UniqueFd terminal_;
+  std::mutex turn_;
 };
 
 /// Without control characters (C0 but for newline and tab, DEL, C1) and bytes that are not UTF-8,

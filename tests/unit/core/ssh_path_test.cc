@@ -302,7 +302,7 @@ TEST_F(SshPath, APasswordIsTheFilesFirstLine) {
   EXPECT_EQ((**read(write("p", "pass word\nmore\n"))).text(), "pass word");
   EXPECT_FALSE(read(write("p", "\nmore\n")));
   EXPECT_FALSE(read(folder_ + "/none"));
-  EXPECT_EQ((**read_password({ssh::Secret("x"), ""})).text(), "x");
+  EXPECT_EQ((**read_password({Secret("x"), ""})).text(), "x");
   EXPECT_FALSE(*read_password({}));
 }
 

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <future>
 #include <memory>
 #include <string>
 #include <thread>
@@ -16,6 +18,7 @@
 #include "core/io/fd_watcher.h"
 #include "core/io/resolver.h"
 #include "core/io/signal.h"
+#include "core/io/threads.h"
 #include "core/io/timer.h"
 #include "tests/support/memory_stream.h"
 
@@ -140,6 +143,74 @@ TEST(Work, CancelledAttemptNeverAnswers) {
   bool other = false;
   const auto second = loop.work([] {}, [&] { other = true; });
   EXPECT_TRUE(run_until(loop, [&] { return other; }));
+  EXPECT_FALSE(answered);
+}
+
+// More than libuv's pool has, which is of the process: others go on all the same.
+TEST(RunInThread, JobsThatBlockHoldUpNobodyElse) {
+  constexpr size_t kBlocked = 8;
+  Loop other;
+  Loop loop;
+  std::promise<void> release;
+  const std::shared_future<void> released = release.get_future().share();
+  size_t ended = 0;
+  std::vector<std::unique_ptr<net::Attempt>> blocked;
+  for (size_t i = 0; i < kBlocked; ++i) {
+    blocked.push_back(other.run_in_thread([released] { released.wait(); }, [&] { ++ended; }));
+  }
+  bool in_thread = false;
+  bool in_pool = false;
+  bool looked_up = false;
+  const auto job = loop.run_in_thread([] {}, [&] { in_thread = true; });
+  const auto work = loop.work([] {}, [&] { in_pool = true; });
+  const auto name =
+      resolve(loop, *Target::parse("localhost:1"), [&](const auto&) { looked_up = true; });
+  EXPECT_TRUE(run_until(loop, [&] { return in_thread && in_pool && looked_up; }));
+  EXPECT_EQ(ended, 0U);
+  release.set_value();
+  EXPECT_TRUE(run_until(other, [&] { return ended == kBlocked; }));
+}
+
+TEST(RunInThread, TooManyJobsWaitForTheirTurn) {
+  Loop loop;
+  std::promise<void> release;
+  const std::shared_future<void> released = release.get_future().share();
+  std::atomic<size_t> begun = 0;
+  std::vector<size_t> ended;
+  std::vector<std::unique_ptr<net::Attempt>> jobs;
+  for (size_t i = 0; i < Threads::kMost + 3; ++i) {
+    jobs.push_back(loop.run_in_thread(
+        [&begun, released] {
+          ++begun;
+          released.wait();
+        },
+        [&ended, i] { ended.push_back(i); }));
+  }
+  jobs[Threads::kMost + 1].reset();
+  EXPECT_TRUE(run_until(loop, [&] { return begun == Threads::kMost; }));
+  release.set_value();
+  EXPECT_TRUE(run_until(loop, [&] { return ended.size() == Threads::kMost + 2; }));
+  EXPECT_EQ(begun, Threads::kMost + 2);
+  EXPECT_EQ(std::count(ended.begin(), ended.end(), Threads::kMost + 1), 0);
+}
+
+TEST(RunInThread, TheLoopOutlivesWhatRuns) {
+  std::atomic<bool> ended = false;
+  bool answered = false;
+  std::promise<void> begun;
+  {
+    Loop loop;
+    auto job = loop.run_in_thread(
+        [&] {
+          begun.set_value();
+          std::this_thread::sleep_for(20ms);
+          ended = true;
+        },
+        [&] { answered = true; });
+    begun.get_future().wait();
+    job.reset();
+  }
+  EXPECT_TRUE(ended);
   EXPECT_FALSE(answered);
 }
 

@@ -177,10 +177,10 @@ TEST_F(AuthenticationTest, AHungAgentIsInterruptedByCancel) {
   const UniqueFd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
   ASSERT_EQ(::listen(listener.get(), 1), 0);
-  Cancellation cancellation;
-  auto agent = Agent::connect(scratch_.path("hung"), cancellation);
+  Event cancelled;
+  auto agent = Agent::connect(scratch_.path("hung"), cancelled);
   ASSERT_TRUE(agent);
-  std::thread other([&] { cancellation.cancel(); });
+  std::thread other([&] { cancelled.set(); });
   const auto keys = agent->list();
   other.join();
   ASSERT_FALSE(keys);

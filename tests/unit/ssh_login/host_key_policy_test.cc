@@ -25,6 +25,7 @@ class HostKeyPolicyTest : public ::testing::Test {
     check_.user_files = {file_};
     check_.policy = HostKeyPolicy::ask;
     check_.prompter = &user_;
+    check_.cancelled = &cancelled_;
   }
 
   void know(const std::string& text) { write_file(file_, text); }
@@ -47,6 +48,7 @@ class HostKeyPolicyTest : public ::testing::Test {
   HostKey key_{"ssh-ed25519", parse_public_key(text_)};
   std::string print_ = fingerprint(key_.blob);
   ScriptedPrompter user_;
+  Event cancelled_;
   HostKeyCheck check_;
 };
 
@@ -54,6 +56,14 @@ TEST_F(HostKeyPolicyTest, KnownKeyNeedsNoQuestion) {
   know("server.example " + text_);
   EXPECT_EQ(refusal(), "trusted");
   EXPECT_TRUE(user_.questions.empty());
+}
+
+TEST_F(HostKeyPolicyTest, AQuestionThatIsWithdrawnIsNoRefusal) {
+  user_.on_ask = [&] { cancelled_.set(); };
+  const auto result = check_host_key(check_, key_);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, ErrorCode::cancelled);
+  EXPECT_FALSE(remembered());
 }
 
 TEST_F(HostKeyPolicyTest, YesIsRemembered) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include "core/ssh/auth_credentials.h"
 #include "core/ssh/fingerprint.h"
 #include "tests/unit/ssh_login/shell.h"
 

@@ -2,13 +2,13 @@
 
 namespace tunproxy::testing {
 
-Result<std::string> ScriptedPrompter::ask(std::string_view question, bool echo) {
+Result<Secret> ScriptedPrompter::ask(std::string_view question, bool echo, const Event& cancelled) {
   questions.emplace_back(question);
   echoes.push_back(echo);
   if (on_ask) on_ask();
-  if (cancelled) return Error{ErrorCode::cancelled, "cancelled"};
+  if (cancelled.is_set()) return Error{ErrorCode::cancelled, "cancelled"};
   if (answers.empty()) return Error{ErrorCode::general, "nobody is there"};
-  std::string answer = std::move(answers.front());
+  Secret answer(answers.front());
   answers.pop_front();
   return answer;
 }

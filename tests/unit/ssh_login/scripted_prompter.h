@@ -14,15 +14,13 @@ namespace tunproxy::testing {
 class ScriptedPrompter final : public ssh::Prompter {
  public:
   void show(std::string_view text) override { shown += text; }
-  Result<std::string> ask(std::string_view question, bool echo) override;
-  void cancel() override { cancelled = true; }
+  Result<Secret> ask(std::string_view question, bool echo, const Event& cancelled) override;
 
   std::deque<std::string> answers;
   std::vector<std::string> questions;
   std::vector<bool> echoes;
   std::string shown;
   std::function<void()> on_ask;
-  bool cancelled = false;
 };
 
 }  // namespace tunproxy::testing

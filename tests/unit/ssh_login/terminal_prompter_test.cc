@@ -59,7 +59,8 @@ class TerminalPrompterTest : public ::testing::Test {
     ASSERT_EQ(::write(master_.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
   }
   void ask(bool echo) {
-    asking_ = std::thread([this, echo] { answer_ = prompter_->ask("Question? ", echo); });
+    asking_ =
+        std::thread([this, echo] { answer_ = prompter_->ask("Question? ", echo, cancelled_); });
     EXPECT_TRUE(wait_for("Question? "));
     if (!echo) {
       EXPECT_TRUE(wait_for_echo(false));
@@ -78,7 +79,8 @@ class TerminalPrompterTest : public ::testing::Test {
   std::unique_ptr<TerminalPrompter> prompter_;
   std::string screen_;
   std::thread asking_;
-  std::optional<Result<std::string>> answer_;
+  Event cancelled_;
+  std::optional<Result<Secret>> answer_;
 };
 
 TEST_F(TerminalPrompterTest, HiddenAnswersAreNotShown) {
@@ -86,7 +88,7 @@ TEST_F(TerminalPrompterTest, HiddenAnswersAreNotShown) {
   type("secret\n");
   asking_.join();
   ASSERT_TRUE(*answer_);
-  EXPECT_EQ(**answer_, "secret");
+  EXPECT_EQ((*answer_)->text(), "secret");
   expect_restored();
   prompter_->show("done");
   EXPECT_TRUE(wait_for("done"));
@@ -97,7 +99,7 @@ TEST_F(TerminalPrompterTest, OtherAnswersAreShown) {
   ask(true);
   type("yes\n");
   asking_.join();
-  EXPECT_EQ(**answer_, "yes");
+  EXPECT_EQ((*answer_)->text(), "yes");
   EXPECT_TRUE(wait_for("yes"));
   expect_restored();
 }
@@ -109,22 +111,54 @@ TEST_F(TerminalPrompterTest, HiddenInputCanBeEdited) {
       "cr\xC3\xA9\x7f"
       "et\n");
   asking_.join();
-  EXPECT_EQ(**answer_, "scret");
+  EXPECT_EQ((*answer_)->text(), "scret");
 }
 
-TEST_F(TerminalPrompterTest, CancelEndsAQuestionAndAllLaterOnes) {
+/// A login that is given up takes its question with it; the next one asks as if nothing were.
+TEST_F(TerminalPrompterTest, CancelEndsTheQuestionsOfOneLoginOnly) {
   for (const bool echo : {false, true}) {
-    if (echo) {
-      answer_ = prompter_->ask("Again? ", echo);
-    } else {
-      ask(echo);
-      prompter_->cancel();
-      asking_.join();
-    }
+    Event given_up;
+    std::thread asking([&] { answer_ = prompter_->ask("Given up? ", echo, given_up); });
+    EXPECT_TRUE(wait_for("Given up? "));
+    given_up.set();
+    asking.join();
     ASSERT_FALSE(*answer_);
     EXPECT_EQ(answer_->error().code, ErrorCode::cancelled);
     expect_restored();
+    EXPECT_FALSE(prompter_->ask("Not put? ", echo, given_up));
+    ask(echo);
+    type("here\n");
+    asking_.join();
+    ASSERT_TRUE(*answer_) << answer_->error().message;
+    EXPECT_EQ((*answer_)->text(), "here");
+    expect_restored();
+    EXPECT_THAT(screen_, Not(HasSubstr("Not put?")));
+    screen_.clear();
   }
+}
+
+TEST_F(TerminalPrompterTest, QuestionsOfSeveralLoginsTakeTurns) {
+  ask(false);
+  std::optional<Result<Secret>> second;
+  std::optional<Result<Secret>> third;
+  Event third_given_up;
+  std::thread two([&] { second = prompter_->ask("The second? ", false, cancelled_); });
+  std::thread three([&] { third = prompter_->ask("The third? ", false, third_given_up); });
+  third_given_up.set();
+  three.join();
+  EXPECT_FALSE(*third);
+  EXPECT_THAT(screen_, Not(HasSubstr("The second?")));
+  type("first\n");
+  asking_.join();
+  EXPECT_EQ((*answer_)->text(), "first");
+  EXPECT_TRUE(wait_for("The second? "));
+  EXPECT_TRUE(wait_for_echo(false));
+  type("other\n");
+  two.join();
+  ASSERT_TRUE(*second);
+  EXPECT_EQ((*second)->text(), "other");
+  EXPECT_THAT(screen_, Not(HasSubstr("The third?")));
+  expect_restored();
 }
 
 TEST_F(TerminalPrompterTest, EndOfInputIsNoAnswer) {
@@ -169,8 +203,8 @@ TEST_F(TerminalPrompterTest, SuspendStopsTheJobWithTheTerminalRestored) {
   const pid_t child = ::fork();
   if (child == 0) {
     ::setpgid(0, 0);
-    const auto answer = prompter_->ask("Question? ", false);
-    ::_exit(answer && *answer == "secret" ? 0 : 1);
+    const auto answer = prompter_->ask("Question? ", false, cancelled_);
+    ::_exit(answer && answer->text() == "secret" ? 0 : 1);
   }
   ASSERT_TRUE(wait_for("Question? "));
   ASSERT_TRUE(wait_for_echo(false));
