@@ -104,7 +104,7 @@ ssh::SupervisorOptions SshWayOut::connection(const SshHost& host, ssh::Prompter*
     return prepare ? prepare(fd) : Result<void>();
   };
   options.make_login = [this, &host, prompter] { return make_login(host, prompter); };
-  options.session.ciphers = host.login.algorithms.ciphers;
+  options.session.algorithms = host.login.algorithms;
   options.session.windows = windows_;
   options.keepalive = keepalive();
   return options;

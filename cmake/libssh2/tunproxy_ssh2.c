@@ -35,6 +35,12 @@ const unsigned char *tunproxy_ssh2_session_id(LIBSSH2_SESSION *session, size_t *
     return session->session_id;
 }
 
+const unsigned char *tunproxy_ssh2_server_kexinit(LIBSSH2_SESSION *session, size_t *length)
+{
+    *length = session->remote.kexinit ? session->remote.kexinit_len : 0;
+    return session->remote.kexinit;
+}
+
 const char *tunproxy_ssh2_signature_algorithms(LIBSSH2_SESSION *session)
 {
     return session->server_sign_algorithms;

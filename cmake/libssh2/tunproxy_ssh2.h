@@ -33,6 +33,10 @@ int tunproxy_ssh2_send(LIBSSH2_SESSION *session, const unsigned char *head, size
 /* The session id (RFC 4253 7.2); valid as long as the session. */
 const unsigned char *tunproxy_ssh2_session_id(LIBSSH2_SESSION *session, size_t *length);
 
+/* The server's SSH_MSG_KEXINIT (RFC 4253 7.1), after an exchange that ended with
+   LIBSSH2_ERROR_KEX_FAILURE; valid as long as the session. */
+const unsigned char *tunproxy_ssh2_server_kexinit(LIBSSH2_SESSION *session, size_t *length);
+
 /* server-sig-algs (RFC 8308 3.1), or NULL. */
 const char *tunproxy_ssh2_signature_algorithms(LIBSSH2_SESSION *session);
 

@@ -14,6 +14,7 @@
 
 #include "core/base/result.h"
 #include "core/ssh/agent.h"
+#include "core/ssh/algorithms.h"
 #include "core/ssh/auth_keys.h"
 #include "core/ssh/auth_message.h"
 #include "core/ssh/auth_questions.h"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/ssh/algorithms.h"
 #include "core/ssh/fingerprint.h"
 
 namespace tunproxy::ssh {
@@ -125,15 +126,6 @@ Result<KeyboardRound> parse_keyboard_round(Bytes message) {
     message = message.subspan(1);
   }
   return round;
-}
-
-bool list_has(std::string_view list, std::string_view name) {
-  while (!list.empty()) {
-    const std::string_view word = list.substr(0, list.find(','));
-    if (word == name) return true;
-    list.remove_prefix(std::min(word.size() + 1, list.size()));
-  }
-  return false;
 }
 
 std::string signature_algorithm(std::string_view key_type, std::string_view server,

@@ -66,7 +66,4 @@ std::string signature_algorithm(std::string_view key_type, std::string_view serv
 /// the signature's.
 std::string request_algorithm(std::string_view key_type, std::string_view signature);
 
-/// Is `name` an element of a list with commas?
-bool list_has(std::string_view list, std::string_view name);
-
 }  // namespace tunproxy::ssh

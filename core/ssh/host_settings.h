@@ -7,18 +7,10 @@
 #include <vector>
 
 #include "core/base/secret.h"
+#include "core/ssh/algorithms.h"
 #include "core/ssh/host_key_policy.h"
 
 namespace tunproxy::ssh {
-
-/// Names of algorithms as OpenSSH writes them, with commas between; empty: what we prefer.
-struct Algorithms {
-  std::string ciphers;
-  std::string macs;
-  std::string key_exchanges;
-  std::string host_keys;
-  std::string public_keys;  ///< signatures in user authentication
-};
 
 struct HostSettings {
   std::vector<std::string> identities;        ///< key files that must be there

@@ -10,6 +10,7 @@
 #include "core/base/time.h"
 #include "core/io/loop.h"
 #include "core/net/proxy.h"
+#include "core/ssh/algorithms.h"
 #include "core/ssh/login.h"
 #include "core/ssh/session_load.h"
 #include "core/ssh/window_share.h"
@@ -22,7 +23,7 @@ struct SessionOptions {
   Duration open_timeout = 30s;            ///< for a channel
   /// The server's as its peers see it, if that is known: what bind() reports.
   std::optional<IpAddress> server_address;
-  std::string ciphers;  ///< empty: AES-GCM first where the CPU has AES, else chacha20
+  Algorithms algorithms;  ///< but for the host keys, of which the Login decides
   /// With the sessions that have the same one; null: with nobody.
   std::shared_ptr<WindowShare> windows;
 };

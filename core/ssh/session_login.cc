@@ -43,7 +43,9 @@ SessionLogin::SessionLogin(io::Loop& loop, std::unique_ptr<net::Stream> stream,
       second_(loop, [this] { on_second(); }),
       look_(loop, [this] { look(); }) {
   shared_->login = std::move(login);
-  auto transport = Transport::create(options_.ciphers, shared_->login->host_key_algorithms());
+  Algorithms algorithms = options_.algorithms;
+  algorithms.host_keys = shared_->login->host_key_algorithms();
+  auto transport = Transport::create(algorithms);
   if (transport) {
     shared_->transport = std::move(*transport);
   } else {

@@ -7,10 +7,6 @@
 
 #include "tunproxy_ssh2.h"
 
-#if defined(__aarch64__) && defined(__linux__)
-#include <sys/auxv.h>
-#endif
-
 namespace tunproxy::ssh {
 namespace {
 
@@ -18,39 +14,6 @@ constexpr size_t kReadAtMost = 256 * 1024;
 constexpr size_t kRepliesAtMost = 2 * 1024 * 1024;  // a flood of requests ends here
 constexpr int kExchangeAtMost = 16;                          // packets of a key exchange
 constexpr int kNoSocket = 0x7fffffff;  // libssh2 wants a number; it is only handed to our callbacks
-
-constexpr const char* kKeyExchange =
-    "curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,ecdh-sha2-nistp384,"
-    "ecdh-sha2-nistp521,diffie-hellman-group16-sha512,diffie-hellman-group18-sha512,"
-    "diffie-hellman-group-exchange-sha256,diffie-hellman-group14-sha256";
-constexpr const char* kMacs =
-    "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,hmac-sha2-256,hmac-sha2-512,"
-    "hmac-sha1-etm@openssh.com,hmac-sha1";
-
-bool cpu_has_aes() {
-#if defined(__x86_64__) || defined(__i386__)
-  return __builtin_cpu_supports("aes") != 0 && __builtin_cpu_supports("pclmul") != 0;
-#elif defined(__aarch64__) && defined(__linux__)
-  return (::getauxval(AT_HWCAP) & (1UL << 3)) != 0;  // HWCAP_AES
-#else
-  return true;
-#endif
-}
-
-bool set_preferences(LIBSSH2_SESSION* session, const std::string& ciphers,
-                     const std::string& host_keys) {
-  const std::pair<int, const char*> preferences[] = {
-      {LIBSSH2_METHOD_KEX, kKeyExchange},
-      {LIBSSH2_METHOD_HOSTKEY, host_keys.c_str()},
-      {LIBSSH2_METHOD_CRYPT_CS, ciphers.c_str()},
-      {LIBSSH2_METHOD_CRYPT_SC, ciphers.c_str()},
-      {LIBSSH2_METHOD_MAC_CS, kMacs},
-      {LIBSSH2_METHOD_MAC_SC, kMacs},
-  };
-  return std::all_of(std::begin(preferences), std::end(preferences), [&](const auto& preference) {
-    return libssh2_session_method_pref(session, preference.first, preference.second) == 0;
-  });
-}
 
 const char* host_key_name(int type) {
   switch (type) {
@@ -85,12 +48,6 @@ std::string printable(std::string_view text) {
 
 }  // namespace
 
-std::string cipher_order() {
-  const std::string gcm = "aes256-gcm@openssh.com,aes128-gcm@openssh.com,";
-  const std::string chacha = "chacha20-poly1305@openssh.com,";
-  return (cpu_has_aes() ? gcm + chacha : chacha + gcm) + "aes256-ctr,aes192-ctr,aes128-ctr";
-}
-
 // Lets libssh2 read from the stream for as long as it lives.
 class Transport::Reading {
  public:
@@ -106,20 +63,18 @@ class Transport::Reading {
   Transport& transport_;
 };
 
-Result<std::shared_ptr<Transport>> Transport::create(const std::string& ciphers,
-                                                     const std::string& host_keys) {
+Result<std::shared_ptr<Transport>> Transport::create(const Algorithms& algorithms) {
   static std::once_flag once;
   std::call_once(once, [] { libssh2_init(0); });
   LIBSSH2_SESSION* session = libssh2_session_init_ex(nullptr, nullptr, nullptr, nullptr);
   if (session == nullptr) return Error{ErrorCode::general, "no memory for an SSH session"};
-  std::shared_ptr<Transport> transport(new Transport(session));
-  if (!set_preferences(session, ciphers.empty() ? cipher_order() : ciphers, host_keys)) {
-    return Error{ErrorCode::usage, "none of the SSH algorithms asked for is known"};
-  }
+  std::shared_ptr<Transport> transport(new Transport(session, with_defaults(algorithms)));
+  if (auto offered = offer(session, transport->offered_); !offered) return offered.error();
   return transport;
 }
 
-Transport::Transport(LIBSSH2_SESSION* session) : session_(session), in_(kReadAtMost) {
+Transport::Transport(LIBSSH2_SESSION* session, Algorithms offered)
+    : session_(session), offered_(std::move(offered)), in_(kReadAtMost) {
   *libssh2_session_abstract(session_) = this;
   libssh2_session_set_blocking(session_, 0);
   libssh2_session_callback_set2(session_, LIBSSH2_CALLBACK_SEND, generic(&Transport::on_send));
@@ -169,9 +124,16 @@ Result<bool> Transport::handshake(net::Stream& stream) {
     const uint64_t before = received_;
     const int code = libssh2_session_handshake(session_, kNoSocket);
     if (code == 0) return true;
+    if (code == LIBSSH2_ERROR_KEX_FAILURE) return disagreed();
     if (code != LIBSSH2_ERROR_EAGAIN) return lost(code, stream);
     if (received_ == before) return false;
   }
+}
+
+Error Transport::disagreed() const {
+  size_t length = 0;
+  const unsigned char* packet = tunproxy_ssh2_server_kexinit(session_, &length);
+  return no_agreement(offered_, {packet, length});
 }
 
 HostKey Transport::host_key() const {

@@ -11,6 +11,7 @@
 #include "core/base/bytes.h"
 #include "core/base/result.h"
 #include "core/net/stream.h"
+#include "core/ssh/algorithms.h"
 #include "core/ssh/channel_queue.h"
 #include "core/ssh/login.h"
 #include "core/ssh/transport_out.h"
@@ -28,9 +29,9 @@ class Transport {
   /// payload is in `buffer`, which may be taken.
   using OnPacket = std::function<void(Bytes payload, Buffer& buffer)>;
 
-  /// `ciphers` empty: our order. `host_keys`: algorithms in the order to offer.
-  static Result<std::shared_ptr<Transport>> create(const std::string& ciphers,
-                                                   const std::string& host_keys);
+  /// Error usage: of one of the lists nothing can be used. REQUIRES: `algorithms.host_keys` says
+  /// what to offer.
+  static Result<std::shared_ptr<Transport>> create(const Algorithms& algorithms);
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
   ~Transport();
@@ -59,7 +60,7 @@ class Transport {
   void flush(net::Stream& stream);
 
  private:
-  explicit Transport(LIBSSH2_SESSION* session);
+  Transport(LIBSSH2_SESSION* session, Algorithms offered);
   class Reading;
 
   enum class Whose : uint8_t { user, libssh2, nobody };
@@ -70,9 +71,11 @@ class Transport {
   static void on_disconnect(LIBSSH2_SESSION*, int reason, const char* text, int length, const char*,
                             int, void** self);
   ssize_t receive(MutableBytes buffer);
+  Error disagreed() const;
   Error lost(int code, net::Stream& stream) const;
 
   LIBSSH2_SESSION* session_;
+  const Algorithms offered_;
   OnPacket on_packet_;
   net::Stream* stream_ = nullptr;  // only within a call that was given it
   size_t budget_ = 0;              // what such a call may still take from it
@@ -85,8 +88,5 @@ class Transport {
   OutBuffer out_;
   std::string farewell_;  // the server's own words, if it disconnected with some
 };
-
-/// Every cipher that we offer, best first: AES-GCM leads where the CPU has AES, else ChaCha20.
-std::string cipher_order();
 
 }  // namespace tunproxy::ssh

@@ -178,7 +178,7 @@ Figure run_ours(const testing::Sshd& sshd, const std::string& cipher, const Job&
     return io::dial(loop, Target::from_host("127.0.0.1", sshd.port()), {}, std::move(done));
   });
   ssh::SessionOptions options;
-  options.ciphers = cipher;
+  options.algorithms.ciphers = cipher;
   auto session = await<std::unique_ptr<ssh::Session>>(loop, [&](auto done) {
     return ssh::Session::open(loop, std::move(transport),
                               std::make_unique<testing::KeyLogin>(sshd.user(), sshd.identity()),

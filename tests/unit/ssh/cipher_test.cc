@@ -24,7 +24,7 @@ class CipherTest : public SessionTest, public ::testing::WithParamInterface<Suit
 TEST_P(CipherTest, CarriesBytesBothWaysUnchanged) {
   const std::string cipher = GetParam().cipher;
   ssh::SessionOptions options;
-  options.ciphers = cipher;
+  options.algorithms.ciphers = cipher;
   connect_session("Ciphers " + cipher + "\nMACs " + GetParam().mac, options);
   FlowTarget target(loop_, [](size_t) { return Flow::Plan{1, kBytes, 2, kBytes}; });
 
@@ -40,8 +40,8 @@ TEST_P(CipherTest, CarriesBytesBothWaysUnchanged) {
 // Packets of every length around the block sizes.
 TEST_P(CipherTest, CarriesSmallPacketsOfEveryLength) {
   ssh::SessionOptions options;
-  options.ciphers = GetParam().cipher;
-  connect_session("Ciphers " + options.ciphers + "\nMACs " + GetParam().mac, options);
+  options.algorithms.ciphers = GetParam().cipher;
+  connect_session("Ciphers " + options.algorithms.ciphers + "\nMACs " + GetParam().mac, options);
   std::unique_ptr<io::TcpStream> accepted;
   auto listener = io::TcpListener::listen(
       loop_, Endpoint{IpAddress::parse("127.0.0.1").value(), 0},

@@ -115,7 +115,7 @@ TEST_F(LoginPhaseTest, RefusedHostKeyEndsTheAttempt) {
 TEST_F(LoginPhaseTest, NoCommonCipherIsAProtocolError) {
   start_sshd("Ciphers aes128-ctr");
   ssh::SessionOptions options;
-  options.ciphers = "aes256-ctr";
+  options.algorithms.ciphers = "aes256-ctr";
   auto outcome = login_with(dial(), login(*sshd_), options);
   ASSERT_TRUE(outcome && !*outcome);
   EXPECT_EQ(outcome->error().code, ErrorCode::protocol);

@@ -112,12 +112,5 @@ TEST(OutBuffer, GivesBackWhatCameInOrder) {
   EXPECT_EQ(got, expected);
 }
 
-TEST(CipherOrder, OffersAuthenticatedCiphersFirstAndNoCbc) {
-  const std::string order = cipher_order();
-  EXPECT_LT(order.find("gcm"), order.find("ctr"));
-  EXPECT_LT(order.find("chacha20"), order.find("ctr"));
-  EXPECT_EQ(order.find("cbc"), std::string::npos);
-}
-
 }  // namespace
 }  // namespace tunproxy::ssh

@@ -66,7 +66,7 @@ struct PlainConnection {
     auto [ours, theirs] = MemoryStream::make_pair(loop, {.capacity = 1 << 20});
     peer = std::make_unique<PlainPeer>(std::move(theirs));
     mux = std::make_unique<ssh::ChannelMux>(
-        loop, std::move(ours), std::move(*ssh::Transport::create("", "ssh-ed25519")),
+        loop, std::move(ours), std::move(*ssh::Transport::create({.host_keys = "ssh-ed25519"})),
         std::make_shared<ssh::WindowShare>(loop.memory()), open_timeout,
         [this](const Error& error) { lost = error; });
   }
