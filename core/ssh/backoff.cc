@@ -9,8 +9,8 @@ namespace {
 
 constexpr Duration kEager = 1s;  // while the server is gone for less than eight of it
 constexpr int kShare = 8;        // of the time that it has been away
+constexpr Duration kApart = 300ms;
 constexpr uint32_t kMostDoublings = 16;
-constexpr Duration kLongestAway = 4min;
 
 Duration doubled(Duration pause, uint32_t times) {
   return pause * (int64_t{1} << std::min(times, kMostDoublings));
@@ -23,24 +23,26 @@ Duration Backoff::next(const Error& error, Instant now) {
   const Duration eager = std::max(kEager, (now - since_) / kShare);
   const Duration usual = std::min({doubled(first_, failures_), eager, longest_});
   ++failures_;
-  const Duration away = stay_away(error);
-  if (away == 0ms) {
+  const StayAway away = stay_away(error);
+  apart_ = away.told ? away.first : 0ms;
+  if (away.first == 0ms) {
     refusals_ = 0;
     return jittered(usual);
   }
   // A jittered pause may be half of it.
-  return jittered(std::min(2 * doubled(away, refusals_++), kLongestAway));
+  return jittered(std::min(2 * doubled(away.first, refusals_++), away.longest));
 }
 
-bool Backoff::reset() {
-  if (refusals_ > 0) return false;
+Duration Backoff::reset() {
   failures_ = 0;
-  return true;
+  if (apart_ == 0ms) refusals_ = 0;
+  return std::max(apart_, kApart);
 }
 
 void Backoff::forget() {
   failures_ = 0;
   refusals_ = 0;
+  apart_ = 0ms;
 }
 
 Duration Backoff::jittered(Duration pause) {

@@ -20,8 +20,10 @@ class Backoff {
 
   /// The pause after a failure for this reason.
   Duration next(const Error& error, Instant now);
-  /// Begins anew. Not (false) after a server turned us away: the network is not the reason.
-  bool reset();
+  /// Begins anew, as the network changed. Returns how far apart two tries must be nevertheless:
+  /// more where the server itself said that it wants no connections, and then the pauses go on
+  /// growing if it says so again.
+  Duration reset();
   /// All is well again.
   void forget();
 
@@ -33,6 +35,7 @@ class Backoff {
   Instant since_{};  // of the first failure
   uint32_t failures_ = 0;
   uint32_t refusals_ = 0;  // how often in a row we were turned away
+  Duration apart_{};       // since the server said so; else 0
   std::mt19937 random_{std::random_device{}()};
 };
 

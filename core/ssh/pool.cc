@@ -157,7 +157,7 @@ void Pool::grown(Result<void> outcome) {
     log::debug("ssh: {} sessions", members_.size());
     return consider();
   }
-  const bool refused = permanent(outcome.error()) || stay_away(outcome.error()) > 0ms;
+  const bool refused = permanent(outcome.error()) || stay_away(outcome.error()).first > 0ms;
   log::info("the SSH server grants no further session, {} it is: {}", members_.size(),
             outcome.error().message);
   grow_at_ = loop_.now() + (refused ? options_.refused : options_.unanswered);

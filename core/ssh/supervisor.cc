@@ -15,7 +15,6 @@ constexpr Duration kLeavingTick = 1s;
 // While a network is away, packets vanish; a dial that begins anew is how its return is noticed.
 constexpr Duration kFirstPatience = 2s;
 constexpr unsigned kTriesUntilPatient = 8;
-constexpr Duration kRecent = 300ms;
 
 SupervisorOptions prepared(SupervisorOptions options) {
   if (!options.asleep) options.asleep = time_asleep;
@@ -220,10 +219,10 @@ void Supervisor::network_changed() {
   const bool trying = connector_.state() != Connector::State::idle;
   const bool wanted = state_ == State::reconnecting || (line_ && pause_.active()) || trying;
   if (!wanted || state_ == State::connecting || state_ == State::authenticating) return;
-  if (!backoff_.reset()) return;
+  const Duration apart = backoff_.reset();
   silent_tries_ = 0;
-  if (connector_.age() >= kRecent) return connect_now();
-  if (!trying) pause_.start(kRecent - connector_.age());
+  if (connector_.age() >= apart) return connect_now();
+  if (!trying) pause_.start(apart - connector_.age());
 }
 
 void Supervisor::set_keepalive(Duration keepalive) {

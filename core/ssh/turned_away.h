@@ -11,7 +11,13 @@ namespace tunproxy::ssh {
 /// Such servers limit connections: OpenSSH's MaxStartups and PerSourcePenalties say so in a line of
 /// text. `line`: what it said, may be empty. The code is server_unreachable.
 Error turned_away(std::string_view line);
-/// How long to stay away at least after such an error; zero after any other.
-Duration stay_away(const Error& error);
+
+/// For how long to stay away after such an error; zeros after any other.
+struct StayAway {
+  Duration first{};    ///< at least, the first time
+  Duration longest{};  ///< at most, after several times
+  bool told = false;   ///< the server itself said so: the network is not the reason
+};
+StayAway stay_away(const Error& error);
 
 }  // namespace tunproxy::ssh

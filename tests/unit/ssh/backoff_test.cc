@@ -29,27 +29,43 @@ TEST(BackoffTest, BeginsAnewWhenToldSo) {
   Backoff backoff(250ms, 30s);
   Instant now{1h};
   for (int n = 0; n < 10; ++n) backoff.next(kGone, now += 10s);
-  EXPECT_TRUE(backoff.reset());
+  EXPECT_LE(backoff.reset(), 300ms);
   EXPECT_LE(backoff.next(kGone, now), 250ms);
 }
 
-TEST(BackoffTest, StaysAwayForAsLongAsAPenaltyLasts) {
+// MaxStartups drops some; a penalty lasts for 15 seconds and more.
+TEST(BackoffTest, AServerThatSaysNoIsSparedForLongerEachTime) {
   Backoff backoff(250ms, 30s);
-  const Error penalty = turned_away("Not allowed at this time");
-  EXPECT_GE(backoff.next(penalty, Instant{1h}), 15s);
-  EXPECT_GE(backoff.next(penalty, Instant{1h}), 30s);
-  for (int n = 0; n < 40; ++n) EXPECT_LE(backoff.next(penalty, Instant{1h}), 4min);
-  EXPECT_FALSE(backoff.reset());
+  const Error refusal = turned_away("Not allowed at this time");
+  EXPECT_NE(refusal.message.find("MaxStartups"), std::string::npos);
+  EXPECT_NE(refusal.message.find("PerSourcePenalties"), std::string::npos);
+  for (const Duration least : {4s, 8s, 16s, 32s, 64s}) {
+    const Duration pause = backoff.next(refusal, Instant{1h});
+    EXPECT_GE(pause, least);
+    EXPECT_LE(pause, 2 * least);
+  }
+  for (int n = 0; n < 40; ++n) EXPECT_LE(backoff.next(refusal, Instant{1h}), 4min);
+  EXPECT_EQ(backoff.reset(), 4s);
+  EXPECT_GE(backoff.next(refusal, Instant{1h}), 1min) << "the network was not the reason";
   backoff.forget();
+  EXPECT_LE(backoff.reset(), 300ms);
   EXPECT_LE(backoff.next(kGone, Instant{2h}), 250ms);
 }
 
 TEST(BackoffTest, ACrowdedServerIsSpared) {
-  for (const char* line : {"Exceeded MaxStartups", ""}) {
-    Backoff backoff(250ms, 30s);
-    EXPECT_GE(backoff.next(turned_away(line), Instant{1h}), 2s);
-  }
-  EXPECT_EQ(stay_away(kGone), 0ms);
+  Backoff backoff(250ms, 30s);
+  EXPECT_GE(backoff.next(turned_away("Exceeded MaxStartups"), Instant{1h}), 2s);
+  EXPECT_EQ(stay_away(kGone).first, 0ms);
+}
+
+// It may be anything on the way.
+TEST(BackoffTest, SilenceIsSparedForSecondsAndUntilTheNetworkChanges) {
+  Backoff backoff(250ms, 30s);
+  const Error silence = turned_away("");
+  EXPECT_GE(backoff.next(silence, Instant{1h}), 1s);
+  for (int n = 0; n < 40; ++n) EXPECT_LE(backoff.next(silence, Instant{1h}), 8s);
+  EXPECT_LE(backoff.reset(), 300ms);
+  EXPECT_LE(backoff.next(silence, Instant{1h}), 2s);
 }
 
 }  // namespace
