@@ -58,6 +58,7 @@ MadeProxy socks5_proxy(io::Loop& loop, const SshSettings& settings, io::PrepareS
   socks5::ClientOptions options;
   options.dial.prepare = std::move(prepare);
   options.negotiate.credentials = std::move(*who);
+  options.in_front = true;
   return std::unique_ptr<net::Proxy>(
       std::make_unique<socks5::Client>(loop, settings.via->proxy, std::move(options)));
 }

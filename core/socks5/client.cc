@@ -160,9 +160,10 @@ std::unique_ptr<net::Attempt> Client::probe(net::Done<void> done) {
 std::unique_ptr<net::Attempt> Client::connect(const Target& target,
                                               net::Done<std::unique_ptr<net::Stream>> done) {
   return std::make_unique<Dial>(*this, Request{Command::connect, target},
-                                [done = std::move(done)](auto ready) {
-                                  if (!ready) return done(in_flow_terms(ready.error()));
-                                  done(std::move(ready->control));
+                                [this, done = std::move(done)](auto ready) {
+                                  if (ready) return done(std::move(ready->control));
+                                  done(options_.in_front ? ready.error()
+                                                         : in_flow_terms(ready.error()));
                                 });
 }
 

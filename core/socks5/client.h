@@ -20,6 +20,9 @@ struct ClientOptions {
   io::DialOptions dial;  ///< how the server is reached; `prepare` is for the UDP sockets as well
   net::Secure secure;    ///< such as TLS; may be empty. Datagrams do not go through it
   NegotiateOptions negotiate;
+  /// It stands in front of one server: where it is of no use itself, connect() says so with the
+  /// codes of probe().
+  bool in_front = false;
 };
 
 /// One connection to the server for each flow and each association. Lives in one loop thread.

@@ -1,8 +1,13 @@
 """Other SSH servers than a stock sshd, and sshd with settings that get in the way."""
 
+import os
+import signal
+import sys
+
+from basics import children_of
 from scenarios_cli import expect
 from scenarios_udp import CARRIED, NOT_CARRIED, expect_names, udp, udp_tunnel
-from world import GOOD, SERVER, check, scale, sh, until
+from world import CLIENT, GOOD, SERVER, UDP_TRAFFIC, check, scale, sh, until
 
 MIB = 1 << 20
 PORT = 2222  # of the other servers
@@ -212,9 +217,28 @@ def test_server_forces_a_command(world):
 test_server_forces_a_command.world = settings("ForceCommand echo this account is for forwarding")
 
 
+def hold_a_startup(world):
+    """A connection that never logs in."""
+    code = "import socket, time; s = socket.create_connection(('10.77.1.1', 22)); print(s.recv(99), flush=True); time.sleep(600)"
+    held = world.spawn(CLIENT, "held", [sys.executable, "-c", code])
+    until(lambda: "SSH-2.0" in world.text("held.out"), "sshd waits for a login")
+    return held
+
+
 def test_server_few_startups(world):
-    """One login at a time: the second connection waits for its turn instead of failing."""
-    expect_everything(world)
+    """One login at a time: while somebody else's is not over, ours are refused, told and tried again, for both connections."""
+    program = udp_tunnel(world)
+    sessions = children_of(world.sshd.pid)
+    held = hold_a_startup(world)
+    for session in sessions:
+        for pid in (session, *children_of(session)):
+            os.kill(pid, signal.SIGKILL)
+    expect_told(program, "reconnect failed", "MaxStartups")
+    until(lambda: world.text("sshd.err").count("past MaxStartups") >= 2, "sshd refuses both", 30)
+    held.kill()
+    until(lambda: world.traffic("outcome", GOOD, 80, 20) == "connected", "TCP is back", 60)
+    until(lambda: world.run([sys.executable, UDP_TRAFFIC, "outcome", GOOD])[1].strip() == "echoed", "UDP is back", 60)
+    check(program.stop() == 0, program.err())
 
 
 test_server_few_startups.world = settings("MaxStartups 1")
@@ -228,10 +252,11 @@ test_server_rekeys_often.world = settings("RekeyLimit 128K")
 
 
 def test_server_chacha20_only(world):
+    """And nothing is compressed."""
     expect_everything(world)
 
 
-test_server_chacha20_only.world = settings("Ciphers chacha20-poly1305@openssh.com")
+test_server_chacha20_only.world = settings("Ciphers chacha20-poly1305@openssh.com", "Compression no")
 
 
 def test_server_ctr_only(world):
@@ -242,11 +267,26 @@ def test_server_ctr_only(world):
 test_server_ctr_only.world = settings("Ciphers aes128-ctr", "MACs hmac-sha2-256", "KexAlgorithms ecdh-sha2-nistp256")
 
 
-def test_server_without_compression(world):
-    expect_everything(world, size=2 * MIB)
+def test_server_algorithms(world):
+    """Those that are asked for, by whatever way, are the ones that are offered; both lists are told where nothing fits."""
+    def run(*arguments):
+        return world.tunproxy(*world.ssh_arguments(), *arguments, "--log-level", "error", "--", "true")
+
+    right = run("--ciphers", "aes192-ctr", "--macs", "hmac-sha1,hmac-sha2-512", "--kex", "ecdh-sha2-nistp384",
+                "--host-key-algorithms", "ssh-ed25519", "--public-key-algorithms", "ssh-ed25519")
+    check(right.wait() == 0, right.err())
+    for key, ours, theirs in (("macs", "hmac-sha2-256,hmac-sha1", "hmac-sha2-512"), ("kex", "curve25519-sha256", "ecdh-sha2-nistp384"),
+                              ("ciphers", "aes256-ctr", "aes192-ctr"), ("host-key-algorithms", "rsa-sha2-512", "ssh-ed25519")):
+        expect(run(f"--{key}", ours), 1, f"{key}: ", f"it has {theirs}", f"we offer {ours}")
+    expect(run("--macs", "umac-64@openssh.com"), 2, "macs: ", "umac-64@openssh.com", "hmac-sha2-512")
+    expect(run("--public-key-algorithms", "rsa-sha2-512"), 4, "not among those allowed")
+    with open(world.path("ssh_config"), "w", encoding="ascii") as file:
+        file.write("Host *\n  MACs hmac-sha2-256\n")
+    expect(run("--ssh-config", world.path("ssh_config")), 1, "macs: ", "we offer hmac-sha2-256")
 
 
-test_server_without_compression.world = settings("Compression no")
+test_server_algorithms.world = settings("Ciphers aes192-ctr", "MACs hmac-sha2-512", "KexAlgorithms ecdh-sha2-nistp384",
+                                        "HostKeyAlgorithms ssh-ed25519")
 
 
 def test_server_with_a_banner(world):
@@ -259,15 +299,33 @@ def test_server_with_a_banner(world):
     expect_everything(world, way=world.account("/bin/bash", {".bashrc": "echo Welcome to this server.\n"}), size=2 * MIB)
 
 
-def test_server_punishes(world):
-    """OpenSSH 9.8 and later shut out an address whose logins fail: that is told, and a tunnel that is up lives."""
-    if "persourcepenalties" not in sh(f"sshd -T -f {world.path('sshd_config')}"):
-        return
-    world.kill_sshd()
-    world.sshd_lines.append("PerSourcePenalties authfail:60 min:1")
-    world.start_sshd()
-    world.socks_tunnel(1090)
-    expect(world.tunproxy(*world.ssh_arguments(identity="stranger_key"), "--", "true"), 4)
-    expect(world.tunproxy(*world.ssh_arguments(), "--", "true"), 5)
-    code, output = world.run(["curl", "-sS", "--max-time", "20", "--socks5", "127.0.0.1:1090", f"http://{GOOD}/"])
-    check(code == 0, output)
+def start_turnstile(world):
+    script = __file__.replace("scenarios_servers", "turnstile")
+    world.spawn(SERVER, "turnstile", [sys.executable, script, "10.77.1.1", str(PORT), "10.77.1.1", "22", world.path("words")])
+    know(world)
+    until(lambda: "ready" in world.text("turnstile.out"), "the turnstile stands")
+
+
+def test_server_turns_away(world):
+    """What OpenSSH 9.8 and later say to those whom they do not want now, at the start and to a tunnel that was up."""
+    start_turnstile(world)
+
+    def turn_away():
+        with open(world.path("words.new"), "w", encoding="ascii") as file:
+            file.write("Not allowed at this time\r\n")
+        os.rename(world.path("words.new"), world.path("words"))
+
+    turn_away()
+    expect(world.tunproxy(*way_to(world), "--", "true"), 5, "MaxStartups", "PerSourcePenalties")
+    os.unlink(world.path("words"))
+    program = world.machine_tunnel("--udp", "none", way=way_to(world))
+    world.traffic("down", GOOD, MIB)
+    turn_away()
+    expect_told(program, "reconnect failed", "MaxStartups", "PerSourcePenalties")
+    check(world.traffic("outcome", GOOD, 80, 2) != "connected", "nothing goes round the tunnel")
+    os.unlink(world.path("words"))
+    until(lambda: world.traffic("outcome", GOOD, 80, 20) == "connected", "the tunnel comes back", 60)
+    check(program.stop() == 0, program.err())
+
+
+test_server_turns_away.world = OTHER_PORT

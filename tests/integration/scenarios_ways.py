@@ -6,7 +6,7 @@ from basics import other_processes, process_table
 from scenarios_cli import expect
 from scenarios_udp import udp
 from scenarios_udp import serve_udp
-from world import CLIENT, GOOD, SERVER, TARGET, check, sh, until
+from world import ACCOUNT_UID, GOOD, SERVER, TARGET, check, sh, until
 
 MIB = 1 << 20
 INNER = "10.77.2.2"  # the SSH server in the target's namespace: only the server's namespace reaches it
@@ -246,6 +246,21 @@ def test_way_socks5_refused(world):
     world.start_socks_server()
     way = [*world.ssh_arguments(host=INNER), "--via", "socks5://10.77.1.1:1080"]
     expect(world.tunproxy(*way, "--port", "23", "--", "true"), 5, "refused")
+
+
+def test_way_socks5_password(world):
+    sh(f"""
+    sed -i /^joe:/d /mnt/server-etc/passwd /mnt/server-etc/shadow
+    echo joe:x:{ACCOUNT_UID}:{ACCOUNT_UID}::/nonexistent:/bin/false >> /mnt/server-etc/passwd
+    echo "joe:$(openssl passwd -6 open-sesame):19000:0:99999:7:::" >> /mnt/server-etc/shadow
+    """)
+    world.start_socks_server(method="username")
+    way = [*inner_server(world), "--via", "socks5://joe@10.77.1.1:1080", "--via-password-file"]
+    right = world.tunproxy(*way, password_file(world, "open-sesame"), "--", "curl", "-sS", f"http://{GOOD}/")
+    check(right.wait() == 0 and right.output().startswith("hello"), right.err() + world.text("danted.err"))
+    expect(world.tunproxy(*way, password_file(world, "open sesame"), "--", "true"), 4, "refuses the user and password")
+    nobody = [*world.ssh_arguments(host=INNER), "--via", "socks5://10.77.1.1:1080"]
+    expect(world.tunproxy(*nobody, "--", "true"), 4, "asks for a user and password")
 
 
 # -- ProxyCommand

@@ -212,11 +212,12 @@ class World:
         """)
         return self.ssh_arguments(user="guest")
 
-    def start_socks_server(self, commands=None):
-        """It resolves names as the server does. `commands`: those that it allows; all by default."""
+    def start_socks_server(self, commands=None, method="none"):
+        """It resolves names as the server does. `commands`: those that it allows; all by default. `method` "username": for
+        the accounts at the server."""
         only = f" command: {commands}" if commands else ""
         config = ("logoutput: stderr\ninternal: 10.77.1.1 port = 1080\nexternal: s1\nclientmethod: none\n"
-                  "socksmethod: none\nuser.privileged: root\nuser.unprivileged: root\n"
+                  f"socksmethod: {method}\nuser.privileged: root\nuser.unprivileged: root\n"
                   "client pass { from: 0.0.0.0/0 to: 0.0.0.0/0 }\nsocks pass { from: 0.0.0.0/0 to: 0.0.0.0/0" + only + " }\n")
         with open(self.path("danted.conf"), "w", encoding="ascii") as file:
             file.write(config)
