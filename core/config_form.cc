@@ -6,6 +6,8 @@
 #include <charconv>
 
 #include "core/base/home.h"
+#include "core/ssh/key_file.h"
+#include "core/ssh/known_hosts.h"
 
 namespace tunproxy {
 namespace {
@@ -154,6 +156,17 @@ Form<Secret> secret_form() {
           [](const Secret&) { return std::string(); }};
 }
 
+Form<Secret> private_key_form() {
+  Form<Secret> form = secret_form();
+  form.parse = [parse = form.parse](std::string_view text) {
+    auto secret = parse(text);
+    if (!secret) return secret;
+    auto key = ssh::KeyFile::from_memory({}, *secret, std::nullopt, {});
+    return key ? secret : Result<Secret>(key.error());
+  };
+  return form;
+}
+
 Form<bool> flag_form() {
   return {ValueKind::flag,
           [](std::string_view text) -> Result<bool> {
@@ -211,6 +224,19 @@ Form<ViaProxy> via_form() {
 Form<SocksUser> socks_user_form() {
   return {ValueKind::text, parse_socks_user,
           [](const SocksUser& user) { return user.name + ":" + user.password_file; }};
+}
+
+Form<std::string> known_host_form() {
+  Form<std::string> form = text_form();
+  form.parse = [](std::string_view text) -> Result<std::string> {
+    auto line = plain_text(text);
+    if (!line) return line;
+    if (auto known = ssh::parse_known_host(*line); !known) {
+      return wrong("it is no line of a known_hosts file: " + known.error().message);
+    }
+    return line;
+  };
+  return form;
 }
 
 Form<std::string> algorithms_form() {

@@ -28,7 +28,9 @@ Form<std::string> text_form();
 /// As text; "~/" at the start is the home directory.
 Form<std::string> path_form();
 Form<Secret> secret_form();  ///< printed as nothing
-Form<bool> flag_form();      ///< "true", "false"
+/// The same of a private key, as far as can be seen without its passphrase.
+Form<Secret> private_key_form();
+Form<bool> flag_form();  ///< "true", "false"
 Form<unsigned> number_form(unsigned smallest, unsigned largest);
 Form<uint16_t> short_form(uint16_t smallest, uint16_t largest);
 /// "HOST[:PORT]"; the port may be left out if `default_port` is not 0.
@@ -40,6 +42,7 @@ Form<SshServer> ssh_server_form();
 Form<SshConfigUse> ssh_config_form();  ///< "auto", "none" or a file
 Form<ViaProxy> via_form();             ///< "http|https|socks5://[user@]host[:port]"
 Form<SocksUser> socks_user_form();     ///< "NAME:FILE"
+Form<std::string> known_host_form();   ///< a line of a known_hosts file
 /// OpenSSH's names, with commas between and no patterns.
 Form<std::string> algorithms_form();
 

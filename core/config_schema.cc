@@ -88,6 +88,12 @@ std::string unknown_key(std::string_view key) {
   return near ? fmt::format("{}; is '{}' meant?", unknown, nearest->key) : unknown;
 }
 
+Result<void> set(Config& config, const Setting& setting, std::string_view text) {
+  auto done = setting.set(config, text);
+  if (done) return done;
+  return Error{done.error().code, fmt::format("{}: {}", setting.key, done.error().message)};
+}
+
 Result<void> set(Config& config, std::string_view key, std::string_view text) {
   const Setting* setting = find_setting(key);
   if (setting == nullptr) return Error{ErrorCode::usage, unknown_key(key)};
@@ -95,10 +101,7 @@ Result<void> set(Config& config, std::string_view key, std::string_view text) {
     setting->reset(config);
     return {};
   }
-  if (auto done = setting->set(config, text); !done) {
-    return Error{done.error().code, fmt::format("{}: {}", setting->key, done.error().message)};
-  }
-  return {};
+  return set(config, *setting, text);
 }
 
 }  // namespace tunproxy

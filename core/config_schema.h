@@ -40,6 +40,8 @@ const Setting* find_setting(std::string_view key);
 /// "there is no 'sock'; is 'socks' meant?"
 std::string unknown_key(std::string_view key);
 
+/// Sets it, or adds one to a list. Errors name the key.
+Result<void> set(Config& config, const Setting& setting, std::string_view text);
 /// For the C API: sets one key, or adds to a list, from text; empty text resets it. Errors name the
 /// key.
 Result<void> set(Config& config, std::string_view key, std::string_view text);

@@ -16,7 +16,7 @@
 namespace tunproxy {
 namespace {
 
-constexpr size_t kMaxHosts = 9;  // the server and eight jumps
+constexpr size_t kDeepest = 16;  // jumps that have jumps of their own
 
 std::vector<std::string> split(std::string_view list) {
   std::vector<std::string> words;
@@ -173,12 +173,13 @@ class Resolver {
 
   // The first one may have jumps of its own; the others are reached through the one before.
   Result<void> jump_over(const std::vector<SshServer>& jumps) {
+    if (++depth_ > kDeepest) {
+      return Error{ErrorCode::usage,
+                   fmt::format("more than {} ProxyJumps that lead to one another: is there a "
+                               "loop in ssh_config?",
+                               kDeepest)};
+    }
     for (size_t i = 0; i < jumps.size(); ++i) {
-      if (++hosts_ >= kMaxHosts) {
-        return Error{
-            ErrorCode::usage,
-            fmt::format("more than {} jumps: is there a loop in ssh_config?", kMaxHosts - 1)};
-      }
       auto jump = resolve(jumps[i], login_at_jumps());
       if (!jump) return jump.error();
       if (i == 0) {
@@ -199,7 +200,7 @@ class Resolver {
 
   const SshSettings& settings_;
   const std::string& user_;
-  size_t hosts_ = 0;
+  size_t depth_ = 0;  // of ProxyJumps that lead to one another
 };
 
 std::vector<ssh::MemoryKey> memory_keys(const ssh::HostSettings& login) {
@@ -246,37 +247,12 @@ ssh::UserLoginOptions login_options(const SshHost& host) {
   if (!login.system_known_hosts.empty()) {
     options.system_known_hosts_files = login.system_known_hosts;
   }
+  options.known_hosts_lines = login.known_host_lines;
   options.host_key_alias = login.host_key_alias;
   options.host_key_algorithms = names_of(login.algorithms.host_keys);
   options.hash_known_hosts = login.hash_known_hosts.value_or(false);
   if (login.host_keys) options.host_key_policy = *login.host_keys;
   return options;
-}
-
-std::string describe_path(const Config& config) {
-  std::string text;
-  for (const SshHost& host : config.ssh.path) {
-    const bool last = &host == &config.ssh.path.back();
-    text +=
-        fmt::format("# {} {}@{}", last ? "SSH server" : "jump", host.user, host.server.to_string());
-    const ssh::HostSettings& login = host.login;
-    const auto add = [&](std::string_view what, const auto& list) {
-      if (!list.empty()) text += fmt::format("; {} {}", what, fmt::join(list, " "));
-    };
-    add("identity", login.identities);
-    add("identity of ssh_config", login.usual_identities);
-    add("certificate", login.certificates);
-    add("known hosts", login.known_hosts);
-    if (!login.host_key_alias.empty()) text += "; known as " + login.host_key_alias;
-    if (!host.proxy_command.empty()) text += "; reached by " + host.proxy_command;
-    text += "\n";
-  }
-  if (!text.empty()) {
-    text.insert(0, "\n# As it is reached, with what ssh_config says\n");
-    text += fmt::format("# a silent server is probed every {} s\n",
-                        config.ssh.keepalive.value_or(Config::kDefaultKeepalive));
-  }
-  return text;
 }
 
 Result<std::optional<Secret>> read_password(const Password& password) {

@@ -18,7 +18,7 @@ Result<void> resolve_ssh(Config& config, const std::string& user);
 /// The login at one host of the path; the prompter and the credentials are for the caller to set.
 ssh::UserLoginOptions login_options(const SshHost& host);
 
-/// `config.ssh.path` as comments for people, a line for each host.
+/// `config.ssh.path` as comments for people: of each host all that holds there, secrets left out.
 std::string describe_path(const Config& config);
 
 /// The password: the one in memory, or the file's first line; nothing if none is given. Warns of a

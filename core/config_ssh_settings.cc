@@ -115,7 +115,7 @@ std::vector<Setting> ssh_secret_settings() {
       secret(one({"ssh-password", "TEXT", "The account's password"},
                  TUNPROXY_FIELD(ssh.login.password), secret_form())),
       secret(many({"private-key", "TEXT", "A private key itself, as in a key file"},
-                  TUNPROXY_FIELD(ssh.login.keys), secret_form())),
+                  TUNPROXY_FIELD(ssh.login.keys), private_key_form())),
       secret(one({"passphrase", "TEXT", "The passphrase of the private keys"},
                  TUNPROXY_FIELD(ssh.login.passphrase), secret_form())),
   };
@@ -135,6 +135,8 @@ std::vector<Setting> host_key_settings() {
             "The same, but no key is ever added (repeatable; default: "
             "/etc/ssh/ssh_known_hosts)"},
            TUNPROXY_FIELD(ssh.login.system_known_hosts), path_form()),
+      many({"known-host", "LINE", "A known host key itself, as a line of such a file (repeatable)"},
+           TUNPROXY_FIELD(ssh.login.known_host_lines), known_host_form()),
       one({"hash-known-hosts", "", "Add new hosts with hashed names"},
           TUNPROXY_FIELD(ssh.login.hash_known_hosts), flag_form()),
       one({"host-key-alias", "NAME", "Search the server's key under this name"},

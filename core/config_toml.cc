@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "core/base/log.h"
+#include "core/base/secret.h"
 #include "core/base/unique_fd.h"
 #include "core/config_schema.h"
 
@@ -80,6 +81,25 @@ Result<void> set_one(Config& config, const Setting& setting, const Place& place,
   return {};
 }
 
+// A secret's copy is wiped when it is done with.
+class Value {
+ public:
+  Value(const toml::node& node, const Setting& setting)
+      : text_(text_of(node, setting.kind)), secret_(setting.secret) {}
+  Value(const Value&) = delete;
+  Value& operator=(const Value&) = delete;
+  ~Value() {
+    if (secret_ && text_) wipe(*text_);
+  }
+
+  explicit operator bool() const { return text_.has_value(); }
+  std::string_view operator*() const { return *text_; }
+
+ private:
+  std::optional<std::string> text_;
+  const bool secret_;
+};
+
 // A list as a text: an entry a line, empty lines and comments left out.
 Result<void> set_lines(Config& config, const Setting& setting, const Place& place,
                        std::string_view text) {
@@ -97,7 +117,7 @@ Result<void> set_list(Config& config, const Setting& setting, const Place& place
   setting.reset(config);
   const toml::array* array = place.node.as_array();
   if (array == nullptr) {
-    const auto text = text_of(place.node, setting.kind);
+    const Value text(place.node, setting);
     if (!text) return wrong(place, "it must be a list of texts");
     if (setting.secret) return set_one(config, setting, place, *text);
     return set_lines(config, setting, place, *text);
@@ -105,7 +125,7 @@ Result<void> set_list(Config& config, const Setting& setting, const Place& place
   if (array->size() > kMaxEntries) return wrong(place, "the list is too long");
   for (const toml::node& element : *array) {
     const Place at{place.source, place.key, element};
-    const auto text = text_of(element, setting.kind);
+    const Value text(element, setting);
     if (!text) return wrong(at, fmt::format("each of the list must be {}", name_of(setting.kind)));
     if (auto done = set_one(config, setting, at, *text); !done) return done;
   }
@@ -114,7 +134,7 @@ Result<void> set_list(Config& config, const Setting& setting, const Place& place
 
 Result<void> set_node(Config& config, const Setting& setting, const Place& place) {
   if (setting.list) return set_list(config, setting, place);
-  const auto text = text_of(place.node, setting.kind);
+  const Value text(place.node, setting);
   if (!text) return wrong(place, fmt::format("it must be {}", name_of(setting.kind)));
   return set_one(config, setting, place, *text);
 }
@@ -134,16 +154,43 @@ bool holds_secrets(const Config& config) {
   });
 }
 
-Result<std::string> read_whole(int fd, const std::string& path) {
-  std::string text;
-  char buffer[16 * 1024];
-  while (text.size() <= kMaxFile) {
-    const ssize_t got = ::read(fd, buffer, sizeof buffer);
+Result<Secret> read_whole(int fd, const std::string& path) {
+  std::string text(kMaxFile + 1, '\0');  // at once, so that growing leaves no copies of secrets
+  size_t size = 0;
+  while (size < text.size()) {
+    const ssize_t got = ::read(fd, text.data() + size, text.size() - size);
     if (got < 0) return error_from_errno(errno, "reading " + path);
-    if (got == 0) return text;
-    text.append(buffer, static_cast<size_t>(got));
+    if (got == 0) {
+      Secret whole(std::string_view(text).substr(0, size));
+      wipe(text);
+      return whole;
+    }
+    size += static_cast<size_t>(got);
   }
   return Error{ErrorCode::usage, path + " is too long for a configuration"};
+}
+
+// What the parser keeps of the text.
+void wipe_texts(toml::node& node) {
+  if (auto* text = node.as_string()) wipe(text->get());
+  if (auto* array = node.as_array()) {
+    for (toml::node& element : *array) wipe_texts(element);
+  }
+  if (auto* table = node.as_table()) {
+    for (auto&& [key, value] : *table) wipe_texts(value);
+  }
+}
+
+Result<void> set_all(Config& config, const toml::table& table, std::string_view source) {
+  for (const auto& [key, node] : table) {
+    const Setting* setting = find_setting(key.str());
+    if (setting == nullptr) {
+      return Error{ErrorCode::usage, fmt::format("{}:{}: {}", source, key.source().begin.line,
+                                                 one_line(unknown_key(key.str())))};
+    }
+    if (auto done = set_node(config, *setting, {source, setting->key, node}); !done) return done;
+  }
+  return {};
 }
 
 // A text in TOML's basic strings.
@@ -171,21 +218,15 @@ std::string print_list(const Setting& setting, const std::vector<std::string>& t
 }  // namespace
 
 Result<void> merge_toml(Config& config, std::string_view text, std::string_view source) {
-  const toml::parse_result parsed = toml::parse(text, source);
+  toml::parse_result parsed = toml::parse(text, source);
   if (!parsed) {
     return Error{ErrorCode::usage,
                  fmt::format("{}:{}: {}", source, parsed.error().source().begin.line,
                              one_line(parsed.error().description()))};
   }
-  for (const auto& [key, node] : parsed.table()) {
-    const Setting* setting = find_setting(key.str());
-    if (setting == nullptr) {
-      return Error{ErrorCode::usage, fmt::format("{}:{}: {}", source, key.source().begin.line,
-                                                 one_line(unknown_key(key.str())))};
-    }
-    if (auto done = set_node(config, *setting, {source, setting->key, node}); !done) return done;
-  }
-  return {};
+  auto done = set_all(config, parsed.table(), source);
+  wipe_texts(parsed.table());
+  return done;
 }
 
 Result<Config> parse_toml(std::string_view text, std::string_view source) {
@@ -199,7 +240,7 @@ Result<void> merge_toml_file(Config& config, const std::string& path) {
   if (fd.get() < 0) return Error{ErrorCode::usage, error_from_errno(errno, path).message};
   auto text = read_whole(fd.get(), path);
   if (!text) return Error{ErrorCode::usage, text.error().message};
-  if (auto merged = merge_toml(config, *text, path); !merged) return merged;
+  if (auto merged = merge_toml(config, text->text(), path); !merged) return merged;
   struct stat status {};
   const bool others_read = ::fstat(fd.get(), &status) == 0 && (status.st_mode & 077) != 0;
   if (others_read && holds_secrets(config)) {

@@ -57,9 +57,9 @@ Result<socks5::ClientOptions> Socks5WayOut::client_options() const {
   if (!settings.user.empty()) {
     auto password = read_password(settings.password);
     if (!password) return password.error();
-    const std::string_view text = *password ? (*password)->text() : std::string_view();
-    options.negotiate.credentials = socks5::Credentials{settings.user, std::string(text)};
-    if (auto good = options.negotiate.credentials->check(); !good) return good.error();
+    socks5::Account account{settings.user, *password ? std::move(**password) : Secret()};
+    if (auto good = account.check(); !good) return good.error();
+    options.negotiate.account = std::move(account);
   }
   if (!settings.tls) return options;
   options.secure = [this](auto connection, auto done) {

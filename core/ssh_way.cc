@@ -19,7 +19,7 @@ Result<std::optional<Credentials>> credentials(const SshSettings& settings) {
   if (settings.via->user.empty()) return std::optional<Credentials>();
   auto password = read_password(settings.via_password);
   if (!password) return password.error();
-  Credentials both{settings.via->user, std::string(*password ? (*password)->text() : "")};
+  Credentials both{settings.via->user, *password ? std::move(**password) : Secret()};
   if (auto fit = both.check(); !fit) return fit.error();
   return std::optional<Credentials>(std::move(both));
 }
@@ -53,11 +53,11 @@ MadeProxy http_proxy(io::Loop& loop, const SshSettings& settings, io::PrepareSoc
 }
 
 MadeProxy socks5_proxy(io::Loop& loop, const SshSettings& settings, io::PrepareSocket prepare) {
-  auto who = credentials<socks5::Credentials>(settings);
+  auto who = credentials<socks5::Account>(settings);
   if (!who) return who.error();
   socks5::ClientOptions options;
   options.dial.prepare = std::move(prepare);
-  options.negotiate.credentials = std::move(*who);
+  options.negotiate.account = std::move(*who);
   options.in_front = true;
   return std::unique_ptr<net::Proxy>(
       std::make_unique<socks5::Client>(loop, settings.via->proxy, std::move(options)));
@@ -121,6 +121,10 @@ Result<std::unique_ptr<SshWay>> SshWay::create(io::Loop& loop, const SshSettings
 void SshWay::start(net::Done<void> done) {
   if (!jumps_) return done({});
   jumps_->start(std::move(done));
+}
+
+void SshWay::on_start_state(std::function<void(ssh::Supervisor::State)> changed) {
+  if (jumps_) jumps_->on_start_state(std::move(changed));
 }
 
 void SshWay::on_failed(std::function<void(const Error&)> failed) {

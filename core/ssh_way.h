@@ -33,6 +33,8 @@ class SshWay {
 
   /// Connects the jump hosts, if there are any; `done` may be called at once.
   void start(net::Done<void> done);
+  /// Called while start() connects the jump hosts: connecting and authenticating, in turn.
+  void on_start_state(std::function<void(ssh::Supervisor::State)> changed);
   /// Called when a jump host is lost for good after start().
   void on_failed(std::function<void(const Error&)> failed);
   /// For the jump hosts, as Supervisor::network_changed().

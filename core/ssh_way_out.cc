@@ -77,7 +77,10 @@ void SshWayOut::start(net::Done<void> done) {
   pool_->on_state([this](auto state, const Error* error) { pool_state(state, error); });
   forwarder_ = std::make_unique<dns::Forwarder>(loop_, pool_->expedited(), std::nullopt);
   way_->start([this, done = std::move(done)](Result<void> reached) {
-    if (!reached) return done(std::move(reached));
+    if (!reached) {
+      set_state(TunnelState::failed, &reached.error());
+      return done(std::move(reached));
+    }
     pool_->start([this, done](Result<void> started) {
       if (started) connected();
       done(std::move(started));
@@ -87,47 +90,55 @@ void SshWayOut::start(net::Done<void> done) {
 
 Result<void> SshWayOut::make_way() {
   const SshWay::Outside outside{platform_.prepare_socket, platform_.prepare_child};
-  auto way = SshWay::create(loop_, config_.ssh, outside, [this](const SshHost& host) {
-    return connection(host, platform_.prompter);
-  });
+  auto way = SshWay::create(loop_, config_.ssh, outside,
+                            [this](const SshHost& host) { return connection(host); });
   if (!way) return way.error();
   way_ = std::move(*way);
+  way_->on_start_state(
+      [this](ssh::Supervisor::State state) { set_state(tunnel_state(state), nullptr); });
   way_->on_failed([this](const Error& error) { set_state(TunnelState::failed, &error); });
   return {};
 }
 
-ssh::SupervisorOptions SshWayOut::connection(const SshHost& host, ssh::Prompter* prompter) {
+ssh::SupervisorOptions SshWayOut::connection(const SshHost& host) {
   ssh::SupervisorOptions options;
   options.server = host.server;
   options.dial.prepare = [prepare = platform_.prepare_socket](int fd) -> Result<void> {
     if (auto alive = io::notice_dead_peer(fd, kDeadAfter); !alive) return alive;
     return prepare ? prepare(fd) : Result<void>();
   };
-  options.make_login = [this, &host, prompter] { return make_login(host, prompter); };
+  options.make_login = [this, &host] { return make_login(host, platform_.prompter); };
   options.session.algorithms = host.login.algorithms;
   options.session.windows = windows_;
   options.keepalive = keepalive();
   return options;
 }
 
-ssh::SupervisorOptions SshWayOut::to_server(ssh::Prompter* prompter) {
-  ssh::SupervisorOptions options = connection(server(), prompter);
+ssh::SupervisorOptions SshWayOut::to_server() {
+  ssh::SupervisorOptions options = connection(server());
   options.way = way_->proxy();
+  return options;
+}
+
+// It logs in with what the user answered for the first connection, and never asks.
+ssh::SupervisorOptions SshWayOut::quiet_to_server() {
+  ssh::SupervisorOptions options = to_server();
+  options.addresses = pool_->addresses();
+  options.make_login = [this] { return make_quiet_login(); };
   return options;
 }
 
 ssh::PoolOptions SshWayOut::pool_options() {
   ssh::PoolOptions options;
-  options.session = to_server(platform_.prompter);
-  options.make_quiet_login = [this] { return make_login(server(), nullptr); };
+  options.session = to_server();
+  options.make_quiet_login = [this] { return make_quiet_login(); };
   options.sessions = config_.ssh.sessions;
   return options;
 }
 
 ssh::PoolOptions SshWayOut::isolated_options() {
   ssh::PoolOptions options;
-  options.session = to_server(nullptr);
-  options.session.addresses = pool_->addresses();
+  options.session = quiet_to_server();
   options.sessions = 1;
   return options;
 }
@@ -136,10 +147,18 @@ Result<std::unique_ptr<ssh::Login>> SshWayOut::make_login(const SshHost& host,
                                                           ssh::Prompter* prompter) {
   ssh::UserLoginOptions options = login_options(host);
   options.prompter = prompter;
+  options.accepted_keys = accepted_keys_;
   options.credentials = credentials_[static_cast<size_t>(&host - config_.ssh.path.data())];
   auto login = ssh::UserLogin::create(std::move(options));
   if (!login) return login.error();
   return std::unique_ptr<ssh::Login>(std::move(*login));
+}
+
+// A login that must fail costs one of those that a server counts.
+Result<std::unique_ptr<ssh::Login>> SshWayOut::make_quiet_login() {
+  if (credentials_.back()->repeatable()) return make_login(server(), nullptr);
+  return Error{ErrorCode::authentication_failed,
+               "each login there asks you for something new: a code, or a touch"};
 }
 
 void SshWayOut::connected() {
@@ -172,11 +191,9 @@ void SshWayOut::resolvers_known(std::vector<Endpoint> resolvers) {
   forwarder_->set_resolvers(std::move(resolvers));
 }
 
-// It logs in with what the user answered for the first connection, and never asks.
 void SshWayOut::start_lane() {
   if (config_.udp == UdpCarrier::none) return;
-  ssh::SupervisorOptions own = to_server(nullptr);
-  own.addresses = pool_->addresses();
+  ssh::SupervisorOptions own = quiet_to_server();
   udp::CarrierOptions carrier = carrier_options(config_);
   lane_ = std::make_unique<DatagramLane>(loop_, *pool_, std::move(own), std::move(carrier),
                                          config_.dns.resolver);
@@ -215,6 +232,7 @@ void SshWayOut::pool_state(ssh::Pool::State state, const Error* error) {
 }
 
 void SshWayOut::set_state(TunnelState state, const Error* error) {
+  if (state == state_ && error == nullptr) return;
   state_ = state;
   if (changed_) changed_(state, error);
 }

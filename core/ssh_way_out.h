@@ -15,6 +15,7 @@
 #include "core/io/loop.h"
 #include "core/name_lane.h"
 #include "core/session_groups.h"
+#include "core/ssh/accepted_keys.h"
 #include "core/ssh/auth_credentials.h"
 #include "core/ssh/pool.h"
 #include "core/ssh_way.h"
@@ -49,11 +50,13 @@ class SshWayOut final : public WayOut {
  private:
   const SshHost& server() const { return config_.ssh.path.back(); }
   Result<void> make_way();
-  ssh::SupervisorOptions connection(const SshHost& host, ssh::Prompter* prompter);
-  ssh::SupervisorOptions to_server(ssh::Prompter* prompter);
+  ssh::SupervisorOptions connection(const SshHost& host);
+  ssh::SupervisorOptions to_server();
+  ssh::SupervisorOptions quiet_to_server();
   ssh::PoolOptions pool_options();
   ssh::PoolOptions isolated_options();
   Result<std::unique_ptr<ssh::Login>> make_login(const SshHost& host, ssh::Prompter* prompter);
+  Result<std::unique_ptr<ssh::Login>> make_quiet_login();
   void connected();
   Duration keepalive() const;
   void learn_resolver();
@@ -71,6 +74,7 @@ class SshWayOut final : public WayOut {
   std::optional<std::vector<Endpoint>> resolvers_;
   // What the user answered for each host of the path.
   std::vector<std::shared_ptr<ssh::Credentials>> credentials_;
+  const std::shared_ptr<ssh::AcceptedKeys> accepted_keys_ = std::make_shared<ssh::AcceptedKeys>();
   const std::shared_ptr<ssh::WindowShare> windows_;  // of all connections
   std::unique_ptr<SshWay> way_;
   std::unique_ptr<ssh::Pool> pool_;

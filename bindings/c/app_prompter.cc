@@ -13,7 +13,7 @@ namespace {
 std::atomic<tunproxy_question> last_question = 0;
 
 // Until one of them is set.
-void wait_for_either(const Event& one, const Event& other) {
+void wait_for_either(const io::Event& one, const io::Event& other) {
   while (!one.is_set() && !other.is_set()) {
     pollfd waits[] = {{one.fd(), POLLIN, 0}, {other.fd(), POLLIN, 0}};
     if (::poll(waits, 2, -1) < 0 && errno != EINTR) return;
@@ -26,14 +26,14 @@ void AppPrompter::show(std::string_view text) {
   if (callbacks_.show) callbacks_.show(text);
 }
 
-Result<Secret> AppPrompter::ask(std::string_view question, bool echo, const Event& cancelled) {
+Result<Secret> AppPrompter::ask(std::string_view question, bool echo, const io::Event& cancelled) {
   if (!callbacks_.ask) return Error{ErrorCode::authentication_failed, "nobody to ask"};
   const std::string prompt(question);
   return wait_for([&](tunproxy_question id) { callbacks_.ask(id, prompt, echo); }, cancelled);
 }
 
 Result<ssh::Prompter::Trust> AppPrompter::trust(const ssh::UnknownHostKey& key,
-                                                const Event& cancelled) {
+                                                const io::Event& cancelled) {
   if (!callbacks_.verify_host_key) return Trust::no;
   const auto answer =
       wait_for([&](tunproxy_question id) { callbacks_.verify_host_key(id, key); }, cancelled);
@@ -43,7 +43,7 @@ Result<ssh::Prompter::Trust> AppPrompter::trust(const ssh::UnknownHostKey& key,
 
 // The question is known before it is put: the answer may come from within the callback.
 Result<Secret> AppPrompter::wait_for(const std::function<void(tunproxy_question)>& put,
-                                     const Event& cancelled) {
+                                     const io::Event& cancelled) {
   const Error given_up{ErrorCode::cancelled, "the question is not asked any more"};
   if (cancelled.is_set()) return given_up;
   const tunproxy_question id = ++last_question;

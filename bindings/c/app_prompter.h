@@ -26,20 +26,20 @@ class AppPrompter final : public ssh::Prompter {
   explicit AppPrompter(Callbacks callbacks) : callbacks_(std::move(callbacks)) {}
 
   void show(std::string_view text) override;
-  Result<Secret> ask(std::string_view question, bool echo, const Event& cancelled) override;
-  Result<Trust> trust(const ssh::UnknownHostKey& key, const Event& cancelled) override;
+  Result<Secret> ask(std::string_view question, bool echo, const io::Event& cancelled) override;
+  Result<Trust> trust(const ssh::UnknownHostKey& key, const io::Event& cancelled) override;
 
   /// The program's word; nullopt: it refuses. False: nobody waits for this one.
   bool answer(tunproxy_question question, std::optional<Secret> answer);
 
  private:
   struct Pending {
-    Event answered;
+    io::Event answered;
     std::optional<Secret> answer;
   };
 
   Result<Secret> wait_for(const std::function<void(tunproxy_question)>& put,
-                          const Event& cancelled);
+                          const io::Event& cancelled);
 
   const Callbacks callbacks_;
   std::mutex mutex_;  // guards what follows

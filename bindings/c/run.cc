@@ -134,7 +134,7 @@ AppPrompter::Callbacks Run::questions() {
   if (callbacks_.verify_host_key != nullptr) {
     questions.verify_host_key = [this](tunproxy_question id, const ssh::UnknownHostKey& key) {
       const tunproxy_host_key shown{sizeof shown, key.host.c_str(), key.type.c_str(),
-                                    key.fingerprint.c_str()};
+                                    key.fingerprint.c_str(), key.line.c_str()};
       const CallingOut out(instance_);
       callbacks_.verify_host_key(callbacks_.user, id, &shown);
     };

@@ -153,7 +153,7 @@ int tunproxy_set_secret(tunproxy_tunnel* instance, const char* key, const void* 
       return Failure{TUNPROXY_ERROR_CONFIG, std::string(key) + " is no secret: see tunproxy_set()"};
     }
     return self.configure([&](Config& config) {
-      return setting->set(config, {static_cast<const char*>(bytes), length});
+      return tunproxy::set(config, *setting, {static_cast<const char*>(bytes), length});
     });
   });
 }

@@ -97,6 +97,7 @@ typedef struct tunproxy_host_key {
   const char *host;        /**< as it is written in a known_hosts file: `host` or `[host]:port` */
   const char *type;        /**< "ssh-ed25519" … */
   const char *fingerprint; /**< "SHA256:…", as OpenSSH shows it */
+  const char *line;        /**< to be kept and handed in as `known-host`: "host ssh-ed25519 AAAA…" */
 } tunproxy_host_key;
 
 /** Room for the addresses of a name. @since 0.2 */
@@ -143,8 +144,9 @@ typedef struct tunproxy_callbacks {
   /**
    * The server shows a key that no known_hosts file has. To be answered by tunproxy_answer() with "yes" or
    * tunproxy_refuse(), now or later, from any thread. NULL, or a `host-key-policy` other than `ask`: unknown keys are
-   * refused, or accepted once and remembered (`accept-new`). A changed key is always refused. From a thread of its
-   * own, which may block.
+   * refused, or accepted once and remembered (`accept-new`): in the first file of `known-hosts`, or until the tunnel
+   * stops where there is none that can be written. Programs that keep keys themselves hand them in as `known-host`. A
+   * changed key is always refused. From a thread of its own, which may block.
    */
   void (*verify_host_key)(void *user, tunproxy_question question, const tunproxy_host_key *key);
   /**

@@ -76,10 +76,7 @@ class ConnectClient::Dial final : public net::Attempt {
     return reply;
   }
 
-  void flush() {
-    const size_t taken = stream_->write(as_bytes(request_));
-    request_.erase(0, taken);
-  }
+  void flush() { sent_ += stream_->write(as_bytes(request_.text()).subspan(sent_)); }
 
   // These two are last in their paths: the attempt may be destroyed by its Done.
   void finish(const ConnectReply& reply) {
@@ -112,8 +109,9 @@ class ConnectClient::Dial final : public net::Attempt {
 
   ConnectClient& client_;
   StreamDone done_;
-  std::string request_;  // what the stream has not taken yet
-  ByteVector reply_;     // the part that has come so far
+  const Secret request_;
+  size_t sent_ = 0;   // of the request
+  ByteVector reply_;  // the part that has come so far
   std::unique_ptr<net::Attempt> step_;
   std::unique_ptr<net::Stream> stream_;
   io::Timer timer_;

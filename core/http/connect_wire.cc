@@ -14,12 +14,14 @@ constexpr size_t kReasonAtMost = 100;
 constexpr size_t kMostSchemes = 16;
 constexpr std::string_view kVersion = "HTTP/1.";
 constexpr std::string_view kAuthenticate = "proxy-authenticate";
+constexpr size_t kAroundBasic = 64;  // room for what stands around the credentials
 constexpr const char* kNoHttp = "it does not speak HTTP/1.1";
 
 std::string base64(Bytes bytes) {
   static constexpr std::string_view kDigits =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string text;
+  text.reserve(bytes.size() / 3 * 4 + 4);  // so that growing leaves no copies of a secret
   for (size_t i = 0; i < bytes.size(); i += 3) {
     const size_t here = std::min<size_t>(3, bytes.size() - i);
     uint32_t group = 0;
@@ -191,7 +193,7 @@ Result<void> Credentials::check() const {
   if (user.find(':') != std::string::npos) {
     return Error{ErrorCode::usage, "the user of an HTTP proxy cannot contain a colon"};
   }
-  if (!printable(user) || !printable(password)) {
+  if (!printable(user) || !printable(password.text())) {
     return Error{ErrorCode::usage, "user and password of the proxy contain control characters"};
   }
   if (user.size() > kLongestCredential || password.size() > kLongestCredential) {
@@ -200,14 +202,21 @@ Result<void> Credentials::check() const {
   return {};
 }
 
-std::string encode_connect(const Target& target, const std::optional<Credentials>& credentials) {
+Secret encode_connect(const Target& target, const std::optional<Credentials>& credentials) {
   const std::string authority = target.to_string();
   std::string request = fmt::format("CONNECT {} HTTP/1.1\r\nHost: {}\r\n", authority, authority);
   if (credentials) {
-    const std::string pair = credentials->user + ":" + credentials->password;
-    request += fmt::format("Proxy-Authorization: Basic {}\r\n", base64(as_bytes(pair)));
+    std::string pair;
+    pair.reserve(credentials->user.size() + 1 + credentials->password.size());
+    pair.append(credentials->user).append(":").append(credentials->password.text());
+    std::string basic = base64(as_bytes(pair));
+    request.reserve(request.size() + basic.size() + kAroundBasic);
+    request.append("Proxy-Authorization: Basic ").append(basic).append("\r\n");
+    wipe(pair);
+    wipe(basic);
   }
-  return request + "\r\n";
+  request += "\r\n";
+  return Secret::take(request);
 }
 
 Result<std::optional<ConnectReply>> decode_connect_reply(Bytes& input) {

@@ -9,13 +9,14 @@
 #include "core/base/address.h"
 #include "core/base/bytes.h"
 #include "core/base/result.h"
+#include "core/base/secret.h"
 
 namespace tunproxy::http {
 
 /// For the Basic scheme (RFC 7617).
 struct Credentials {
   std::string user;
-  std::string password;
+  Secret password;
 
   /// An Error (usage): a colon in the user, control characters, or more than 255 bytes of either.
   Result<void> check() const;
@@ -33,8 +34,8 @@ struct ConnectReply {
 /// A reply's header may be this long, with those of the interim (1xx) replies before it.
 inline constexpr size_t kMaxHeader = 16 * 1024;
 
-/// REQUIRES: credentials->check()
-std::string encode_connect(const Target& target, const std::optional<Credentials>& credentials);
+/// The request; a secret, as the credentials are in it. REQUIRES: credentials->check()
+Secret encode_connect(const Target& target, const std::optional<Credentials>& credentials);
 
 /// The final reply, once its header is whole; empty: more is needed. Interim replies are skipped.
 /// Takes from `input` only what it consumed: nothing behind the header. Error protocol: no HTTP, or

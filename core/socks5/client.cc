@@ -146,7 +146,7 @@ class Client::Bind final : public net::Attempt {
 
 Client::Client(io::Loop& loop, Target server, ClientOptions options)
     : loop_(loop), server_(std::move(server)), options_(std::move(options)) {
-  assert(!options_.negotiate.credentials || options_.negotiate.credentials->check());
+  assert(!options_.negotiate.account || options_.negotiate.account->check());
 }
 
 std::unique_ptr<net::Attempt> Client::probe(net::Done<void> done) {
@@ -159,12 +159,11 @@ std::unique_ptr<net::Attempt> Client::probe(net::Done<void> done) {
 
 std::unique_ptr<net::Attempt> Client::connect(const Target& target,
                                               net::Done<std::unique_ptr<net::Stream>> done) {
-  return std::make_unique<Dial>(*this, Request{Command::connect, target},
-                                [this, done = std::move(done)](auto ready) {
-                                  if (ready) return done(std::move(ready->control));
-                                  done(options_.in_front ? ready.error()
-                                                         : in_flow_terms(ready.error()));
-                                });
+  return std::make_unique<Dial>(
+      *this, Request{Command::connect, target}, [this, done = std::move(done)](auto ready) {
+        if (ready) return done(std::move(ready->control));
+        done(options_.in_front ? ready.error() : in_flow_terms(ready.error()));
+      });
 }
 
 std::unique_ptr<net::Attempt> Client::bind(const net::Expected& expected, net::OnBound on_bound,

@@ -25,9 +25,10 @@ class Negotiation final : public net::Attempt {
         done_(std::move(done)),
         timer_(loop, [this] { on_timeout(); }) {
     Greeting greeting{{static_cast<uint8_t>(Method::none)}};
-    if (options_.credentials) {
+    if (options_.account) {
       greeting.methods.push_back(static_cast<uint8_t>(Method::user_password));
     }
+    out_.reserve(2 * kMaxMessage);  // so that growing leaves no copies of a secret
     encode(greeting, out_);
     timer_.start(options_.greeting_timeout);
     stream_->on_progress([this] { look_again(); });
@@ -88,13 +89,12 @@ class Negotiation final : public net::Attempt {
   Result<void> handle(const MethodChoice& choice) {
     if (choice.method == Method::none) {
       send_request();
-    } else if (choice.method == Method::user_password && options_.credentials) {
-      encode(*options_.credentials, out_);
-      state_ = State::status;
+    } else if (choice.method == Method::user_password && options_.account) {
+      send_account();
     } else {
       return Error{ErrorCode::authentication_failed,
-                   options_.credentials ? "the SOCKS5 server accepts no user and password"
-                                        : "the SOCKS5 server asks for a user and password"};
+                   options_.account ? "the SOCKS5 server accepts no user and password"
+                                    : "the SOCKS5 server asks for a user and password"};
     }
     return {};
   }
@@ -118,6 +118,13 @@ class Negotiation final : public net::Attempt {
     return {};
   }
 
+  void send_account() {
+    Credentials message{options_.account->user, std::string(options_.account->password.text())};
+    encode(message, out_);
+    wipe(message.password);
+    state_ = State::status;
+  }
+
   void send_request() {
     state_ = State::over;
     if (!request_) return;
@@ -128,7 +135,9 @@ class Negotiation final : public net::Attempt {
 
   void flush() {
     const size_t taken = stream_->write(out_);
-    out_.erase(out_.begin(), out_.begin() + static_cast<ptrdiff_t>(taken));
+    std::copy(out_.begin() + static_cast<ptrdiff_t>(taken), out_.end(), out_.begin());
+    wipe(out_.data() + out_.size() - taken, taken);
+    out_.resize(out_.size() - taken);
   }
 
   // Over TLS 1.3 a server that wants another certificate, or one at all, says so only here.
@@ -178,6 +187,14 @@ class Negotiation final : public net::Attempt {
 };
 
 }  // namespace
+
+Result<void> Account::check() const {
+  const auto fits = [](std::string_view text) {
+    return !text.empty() && text.size() <= kMaxCredential;
+  };
+  if (fits(user) && fits(password.text())) return {};
+  return Error{ErrorCode::usage, "a SOCKS5 user name and password have 1 to 255 bytes each"};
+}
 
 std::unique_ptr<net::Attempt> negotiate(io::Loop& loop, std::unique_ptr<net::Stream> stream,
                                         std::optional<Request> request, NegotiateOptions options,

@@ -4,7 +4,9 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 
+#include "core/base/secret.h"
 #include "core/base/time.h"
 #include "core/io/loop.h"
 #include "core/net/proxy.h"
@@ -12,10 +14,18 @@
 
 namespace tunproxy::socks5 {
 
+/// An account at the server.
+struct Account {
+  std::string user;
+  Secret password;
+
+  Result<void> check() const;  ///< as Credentials::check()
+};
+
 struct NegotiateOptions {
-  std::optional<Credentials> credentials;  ///< REQUIRES: check()
-  Duration greeting_timeout = 10s;         ///< for greeting and authentication
-  Duration reply_timeout = 30s;            ///< for the outcome of the request
+  std::optional<Account> account;   ///< REQUIRES: check()
+  Duration greeting_timeout = 10s;  ///< for greeting and authentication
+  Duration reply_timeout = 30s;     ///< for the outcome of the request
 };
 
 struct Negotiated {

@@ -12,7 +12,6 @@ namespace tunproxy::socks5 {
 namespace {
 
 constexpr uint8_t kCredentialsVersion = 1;
-constexpr size_t kMaxCredential = 255;
 
 Error wrong_version(uint8_t version, uint8_t expected) {
   return {ErrorCode::protocol, fmt::format("version byte {} where {} is due", version, expected)};

@@ -37,6 +37,8 @@ struct MethodChoice {
   bool operator==(const MethodChoice&) const = default;
 };
 
+inline constexpr size_t kMaxCredential = 255;
+
 /// RFC 1929 §2, client to server; each 1–255 bytes.
 struct Credentials {
   std::string user;

@@ -33,7 +33,7 @@ Instant now() {
 
 }  // namespace
 
-Result<Agent> Agent::connect(const std::string& socket_path, const Event& cancelled) {
+Result<Agent> Agent::connect(const std::string& socket_path, const io::Event& cancelled) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (socket_path.empty() || socket_path.size() >= sizeof address.sun_path) {

@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "core/base/bytes.h"
-#include "core/base/event.h"
 #include "core/base/result.h"
 #include "core/base/time.h"
 #include "core/base/unique_fd.h"
+#include "core/io/event.h"
 
 namespace tunproxy::ssh {
 
@@ -26,7 +26,7 @@ class Agent {
 
   /// `socket_path`: as in SSH_AUTH_SOCK. `cancelled` ends what blocks. REQUIRES: it
   /// outlives the agent.
-  static Result<Agent> connect(const std::string& socket_path, const Event& cancelled);
+  static Result<Agent> connect(const std::string& socket_path, const io::Event& cancelled);
 
   Result<std::vector<AgentKey>> list();
 
@@ -35,7 +35,7 @@ class Agent {
   Result<ByteVector> sign(Bytes blob, Bytes data, std::string_view algorithm);
 
  private:
-  Agent(UniqueFd socket, const Event& cancelled)
+  Agent(UniqueFd socket, const io::Event& cancelled)
       : socket_(std::move(socket)), cancelled_(&cancelled) {}
 
   Result<ByteVector> exchange(const ByteVector& message, Duration timeout);
@@ -44,7 +44,7 @@ class Agent {
   Result<void> wait_for(short events, Instant deadline);
 
   UniqueFd socket_;
-  const Event* cancelled_;
+  const io::Event* cancelled_;
 };
 
 }  // namespace tunproxy::ssh

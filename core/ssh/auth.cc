@@ -16,7 +16,7 @@ constexpr int kPatienceOfServers = 3;
 
 }  // namespace
 
-Authenticator::Authenticator(AuthOptions options, Questions& questions, const Event& cancelled)
+Authenticator::Authenticator(AuthOptions options, Questions& questions, const io::Event& cancelled)
     : options_(std::move(options)), questions_(questions), cancelled_(cancelled) {}
 
 std::string_view Authenticator::to_string(State state) {
@@ -140,6 +140,7 @@ Result<void> Authenticator::on_failure(Bytes message) {
 void Authenticator::on_success() {
   if (state_ == State::key_request) log::debug("authenticated with {}", key().label);
   if (state_ == State::keyboard || state_ == State::password) remember_password();
+  questions_.credentials().set_repeatable(!needed_user_);
   tunproxy_ssh2_wipe_freed(session_, 0);  // what comes now is no secret, and much more
   keys_.reset();                          // and the private keys with them
 }

@@ -45,7 +45,7 @@ class Authenticator {
   static constexpr size_t kMaxBanner = 64 * 1024;
 
   /// REQUIRES: `questions` and `cancelled` outlive this.
-  Authenticator(AuthOptions options, Questions& questions, const Event& cancelled);
+  Authenticator(AuthOptions options, Questions& questions, const io::Event& cancelled);
 
   /// As Login::authenticate().
   Result<bool> step(_LIBSSH2_SESSION* session);
@@ -98,7 +98,7 @@ class Authenticator {
 
   AuthOptions options_;
   Questions& questions_;
-  const Event& cancelled_;
+  const io::Event& cancelled_;
   AuthWire wire_;
   _LIBSSH2_SESSION* session_ = nullptr;  // within step()
 
@@ -119,7 +119,8 @@ class Authenticator {
   int keyboard_tries_ = 0;
   int prompts_ = 0;  // of the running keyboard-interactive attempt
   int rounds_ = 0;
-  bool unanswered_ = false;  // the user left a question open
+  bool unanswered_ = false;   // the user left a question open
+  bool needed_user_ = false;  // for what cannot be repeated
 
   int refusals_ = 0;
   std::vector<std::string> tried_;

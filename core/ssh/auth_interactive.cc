@@ -93,6 +93,7 @@ Result<Secret> Authenticator::answer(const KeyboardPrompt& prompt) {
   }
   auto given = questions_.ask(fmt::format("({}) {}", name(), prompt.text), prompt.echo);
   if (given && password_like) password_ = Secret(*given);
+  if (given && !password_like) needed_user_ = true;
   return given;
 }
 

@@ -108,6 +108,7 @@ Result<ByteVector> Authenticator::signature(Bytes data) {
 
 Result<ByteVector> Authenticator::agent_signature(Bytes data) {
   if (key_type(key().agent_blob).starts_with("sk-")) {
+    needed_user_ = true;
     questions_.show(fmt::format("Confirm user presence for {}\n", key().label));
   }
   auto made = agent_->sign(key().agent_blob, data, algorithm_);

@@ -17,7 +17,8 @@ namespace tunproxy::ssh {
 class Questions {
  public:
   /// `prompter` may be null: nobody to ask. REQUIRES: `cancelled` outlives this.
-  Questions(Prompter* prompter, std::shared_ptr<Credentials> credentials, const Event& cancelled)
+  Questions(Prompter* prompter, std::shared_ptr<Credentials> credentials,
+            const io::Event& cancelled)
       : prompter_(prompter), credentials_(std::move(credentials)), cancelled_(cancelled) {}
 
   bool anybody() const { return prompter_ != nullptr; }
@@ -33,7 +34,7 @@ class Questions {
  private:
   Prompter* prompter_;
   std::shared_ptr<Credentials> credentials_;
-  const Event& cancelled_;
+  const io::Event& cancelled_;
   std::atomic<bool> waiting_ = false;
 };
 

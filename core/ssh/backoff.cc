@@ -39,10 +39,14 @@ Duration Backoff::reset() {
   return std::max(apart_, kApart);
 }
 
-void Backoff::forget() {
-  failures_ = 0;
+void Backoff::let_in() {
   refusals_ = 0;
   apart_ = 0ms;
+}
+
+void Backoff::forget() {
+  failures_ = 0;
+  let_in();
 }
 
 Duration Backoff::jittered(Duration pause) {

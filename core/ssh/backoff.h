@@ -24,6 +24,8 @@ class Backoff {
   /// more where the server itself said that it wants no connections, and then the pauses go on
   /// growing if it says so again.
   Duration reset();
+  /// The server took a connection: it turns nobody away any more.
+  void let_in();
   /// All is well again.
   void forget();
 

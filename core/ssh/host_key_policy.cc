@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "core/base/log.h"
@@ -45,11 +46,18 @@ Error refuse_revoked(const HostKeyCheck& check, Bytes key, const KnownHost& line
                              check.host, describe_key(key), line.where()));
 }
 
+std::string how_to_remove(const HostKeyCheck& check, const KnownHost& line) {
+  if (!line.file.empty()) {
+    return fmt::format("remove the old one with: ssh-keygen -f '{}' -R '{}'", line.file,
+                       host_name(check).name);
+  }
+  return line.line > 0 ? "take the old one out of known-host" : "stop the tunnel and start it anew";
+}
+
 Error refuse_changed(const HostKeyCheck& check, const Showing& showing, const KnownHost& line) {
   const std::string offered = describe_key(showing.key);
   const std::string known = describe_key(line.blob);
-  const std::string remedy =
-      fmt::format("ssh-keygen -f '{}' -R '{}'", line.file, host_name(check).name);
+  const std::string remedy = how_to_remove(check, line);
   if (check.prompter != nullptr) {
     check.prompter->show(
         fmt::format("*** WARNING: THE HOST KEY OF {} HAS CHANGED ***\n"
@@ -59,8 +67,7 @@ Error refuse_changed(const HostKeyCheck& check, const Showing& showing, const Kn
                     "  known so far: {}\n"
                     "                ({})\n"
                     "Ask the server's administrator for its fingerprint. Only if it is the one "
-                    "offered now, remove "
-                    "the old key with\n"
+                    "offered now,\n"
                     "  {}\n"
                     "and connect again.\n",
                     check.host, offered, known, line.where(), remedy));
@@ -68,7 +75,7 @@ Error refuse_changed(const HostKeyCheck& check, const Showing& showing, const Kn
   return refusal(
       fmt::format("the host key of {} has changed: it offers {}, but {} is known ({}); this may be "
                   "an attack. If "
-                  "the new key is right, remove the old one with: {}",
+                  "the new key is right, {}",
                   check.host, offered, known, line.where(), remedy));
 }
 
@@ -87,16 +94,27 @@ Error refuse_unknown(const HostKeyCheck& check, const Showing& showing) {
                   check.host, describe_key(showing.key)));
 }
 
-Result<void> remember(const HostKeyCheck& check, Bytes key) {
+// Nothing: it stands there. Else why it does not: some files take everything and keep nothing.
+std::optional<std::string> write_down(const HostKeyCheck& check, const std::string& name,
+                                      Bytes key) {
   const std::string file = file_for_new_keys(check);
-  if (file.empty()) return {};
-  const std::string name = host_name(check).name;
+  if (file.empty()) return "there is no file for it";
   if (auto added = add_known_host(file, name, key, check.hash); !added) {
-    log::warn("the host key of {} is accepted but could not be remembered: {}", name,
-              added.error().message);
-    return {};
+    return added.error().message;
+  }
+  if (KnownHosts::load({file}).look_up_name(name, key).verdict != KnownHosts::Verdict::match) {
+    return file + " does not keep it";
   }
   log::info("added {} ({}) to {}", name, describe_key(key), display_path(file));
+  return std::nullopt;
+}
+
+Result<void> remember(const HostKeyCheck& check, Bytes key) {
+  const std::string name = host_name(check).name;
+  if (const auto problem = write_down(check, name, key)) {
+    log::warn("the host key of {} is accepted until the tunnel stops: {}", name, *problem);
+    if (check.accepted != nullptr) check.accepted->add(name, key);
+  }
   return {};
 }
 
@@ -150,8 +168,10 @@ Result<void> unanswered(const HostKeyCheck& check, Bytes key, const Error& why) 
 /// "yes" or the very fingerprint is consent, "no" is not; anything else is asked again.
 Result<void> ask_about(const HostKeyCheck& check, Bytes key, const std::string& introduction) {
   const Asking asking(check);
-  const auto trust = check.prompter->trust(
-      {host_name(check).name, std::string(key_type(key)), fingerprint(key)}, *check.cancelled);
+  const auto trust =
+      check.prompter->trust({host_name(check).name, std::string(key_type(key)), fingerprint(key),
+                             known_host_line(host_name(check).name, key)},
+                            *check.cancelled);
   if (!trust) return unanswered(check, key, trust.error());
   if (*trust == Prompter::Trust::yes) return remember(check, key);
   if (*trust == Prompter::Trust::no) return not_confirmed(check, key);
@@ -223,10 +243,17 @@ Result<HostKeyPolicy> parse_host_key_policy(std::string_view name) {
                fmt::format("host key policy '{}': must be strict, ask or accept-new", name)};
 }
 
-Result<void> check_host_key(const HostKeyCheck& check, const HostKey& key) {
+KnownHosts known_hosts(const HostKeyCheck& check) {
   std::vector<std::string> files = check.user_files;
   files.insert(files.end(), check.system_files.begin(), check.system_files.end());
-  const KnownHosts known = KnownHosts::load(files);
+  KnownHosts known = KnownHosts::load(files);
+  known.add_lines(check.lines);
+  if (check.accepted != nullptr) known.add(check.accepted->all());
+  return known;
+}
+
+Result<void> check_host_key(const HostKeyCheck& check, const HostKey& key) {
+  const KnownHosts known = known_hosts(check);
   if (!is_certificate(key_type(key.blob))) return check_plain(check, known, {key.blob, {}});
 
   const auto certificate = parse_certificate(key.blob);

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "core/base/result.h"
+#include "core/ssh/accepted_keys.h"
+#include "core/ssh/known_hosts.h"
 #include "core/ssh/login.h"
 #include "core/ssh/prompter.h"
 
@@ -27,12 +29,17 @@ struct HostKeyCheck {
   std::string alias;                      ///< stands for host and port, if not empty
   std::vector<std::string> user_files;    ///< a new key goes into the first
   std::vector<std::string> system_files;  ///< only read
+  std::vector<std::string> lines;         ///< as in a file
+  AcceptedKeys* accepted = nullptr;       ///< takes a new key that no file keeps; may be null
   bool hash = false;                      ///< new names, also if the file has none that are
   HostKeyPolicy policy = HostKeyPolicy::strict;
-  Prompter* prompter = nullptr;         ///< may be null: nobody to ask, so that `ask` means strict
-  const Event* cancelled = nullptr;     ///< given with a prompter: ends its question
-  std::atomic<bool>* asking = nullptr;  ///< true while the user is asked; may be null
+  Prompter* prompter = nullptr;          ///< may be null: nobody to ask, so that `ask` means strict
+  const io::Event* cancelled = nullptr;  ///< given with a prompter: ends its question
+  std::atomic<bool>* asking = nullptr;   ///< true while the user is asked; may be null
 };
+
+/// Everything that is known to it.
+KnownHosts known_hosts(const HostKeyCheck& check);
 
 /// A certificate is good if a @cert-authority line for the host has the key that signed it, and it
 /// is valid for the host now; else the key in it counts as a plain one. Where an authority is

@@ -27,6 +27,7 @@ struct HostSettings {
   std::string host_key_alias;  ///< the name in the known hosts; empty: the one that was asked for
   std::vector<std::string> known_hosts;         ///< a new key goes into the first; empty: OpenSSH's
   std::vector<std::string> system_known_hosts;  ///< only read; empty: OpenSSH's
+  std::vector<std::string> known_host_lines;    ///< besides, as in a file of known hosts
   std::optional<bool> hash_known_hosts;         ///< default: as the file that a key goes into
   std::optional<HostKeyPolicy> host_keys;       ///< default: ask on a terminal, else strict
 

@@ -42,7 +42,7 @@ class JumpChain::Hop final : public net::Proxy {
   }
 
   void on_state(Supervisor::State state, const Error* error) {
-    if (!up_) return;  // start() tells
+    if (!up_) return on_start_state(state);
     switch (state) {
       case Supervisor::State::reconnecting:
         return log::warn("the connection to the jump host {} is lost ({})", name_, error->message);
@@ -57,6 +57,13 @@ class JumpChain::Hop final : public net::Proxy {
       case Supervisor::State::stopped:
         return;
     }
+  }
+
+  // start() tells of the outcome.
+  void on_start_state(Supervisor::State state) {
+    const bool under_way =
+        state == Supervisor::State::connecting || state == Supervisor::State::authenticating;
+    if (under_way && chain_.starting_) chain_.starting_(state);
   }
 
   JumpChain& chain_;

@@ -32,6 +32,10 @@ class JumpChain {
   /// Connects one hop after the other, so that questions to the user come in that order. The error
   /// is that of Supervisor::start(), and names the hop.
   void start(net::Done<void> done);
+  /// Called while start() connects the hops: connecting and authenticating, each in its turn.
+  void on_start_state(std::function<void(Supervisor::State)> changed) {
+    starting_ = std::move(changed);
+  }
   /// Called when a hop is lost for good after start(): its host key changed, its login is refused.
   void on_failed(std::function<void(const Error&)> failed) { failed_ = std::move(failed); }
 
@@ -50,6 +54,7 @@ class JumpChain {
 
   std::vector<std::unique_ptr<Hop>> hops_;
   net::Done<void> started_;
+  std::function<void(Supervisor::State)> starting_;
   std::function<void(const Error&)> failed_;
 };
 

@@ -57,6 +57,7 @@ std::optional<ByteVector> openssh_body(std::string_view text) {
   const size_t end = text.find(kOpensshEnd);
   if (begin == text.npos || end == text.npos || end < begin) return std::nullopt;
   std::string base64;
+  base64.reserve(text.size());  // so that growing leaves no copies
   for (const char c :
        text.substr(begin + kOpensshBegin.size(), end - begin - kOpensshBegin.size())) {
     if (c != '\n' && c != '\r') base64 += c;
@@ -137,18 +138,23 @@ Result<ByteVector> read_certificate(const std::string& path) {
 
 namespace {
 
+// Errors say only what is wrong.
 Result<void> recognise(KeyFile& key) {
+  const auto wrong = [](std::string why) { return Error{ErrorCode::usage, std::move(why)}; };
+  if (key.content.size() > kMaxKeyFile) return wrong("not a key (too big)");
   if (key.content.text().starts_with("PuTTY-User-Key-File")) {
-    return unusable(key.path, "PuTTY's format; convert it with: puttygen KEY -O private-openssh");
+    return wrong("PuTTY's format; convert it with: puttygen KEY -O private-openssh");
   }
   bool unsupported = false;
-  if (!recognise_openssh(key, unsupported) && !recognise_pem(key))
-    return unusable(key.path, "not a private key");
+  if (!recognise_openssh(key, unsupported) && !recognise_pem(key)) {
+    return wrong("not a private key");
+  }
   if (unsupported) {
-    return unusable(key.path,
-                    fmt::format("its encryption is not supported; change it with: ssh-keygen -p "
-                                "-f '{}'",
-                                key.path));
+    return wrong(fmt::format("its encryption is not supported; change it with: ssh-keygen -p -f {}",
+                             key.path.empty() ? "FILE" : "'" + key.path + "'"));
+  }
+  if (!key.encrypted && !key.may_open_with(Secret())) {
+    return wrong("damaged, or of a kind that is not supported");
   }
   return {};
 }
@@ -180,7 +186,7 @@ Result<KeyFile> KeyFile::read(const std::string& path) {
     find_certificate(key, path.substr(0, path.size() - 4) + "-cert.pub");
     return key;
   }
-  if (auto known = recognise(key); !known) return known.error();
+  if (auto known = recognise(key); !known) return unusable(path, known.error().message);
   if (key.public_blob.empty()) {
     if (auto beside = read_file(path + ".pub", false)) {
       key.public_blob = parse_public_key(beside->text());
@@ -194,11 +200,13 @@ Result<KeyFile> KeyFile::from_memory(std::string name, Secret content,
                                      std::optional<Secret> passphrase,
                                      std::string_view certificate) {
   KeyFile key;
-  key.path = std::move(name);
   key.content = std::move(content);
   key.known_passphrase = std::move(passphrase);
-  if (key.content.size() > kMaxKeyFile) return unusable(key.path, "not a key (too big)");
-  if (auto known = recognise(key); !known) return known.error();
+  if (auto known = recognise(key); !known) {
+    return Error{ErrorCode::usage,
+                 name.empty() ? known.error().message : name + ": " + known.error().message};
+  }
+  key.path = std::move(name);
   if (!certificate.empty()) {
     key.certificate = parse_public_key(certificate);
     if (!parse_certificate(key.certificate)) {

@@ -28,7 +28,8 @@ struct KeyFile {
   /// Reads and recognises. Errors (usage): it does not exist, it cannot be read, others may read it
   /// (as OpenSSH refuses it), it is not a key.
   static Result<KeyFile> read(const std::string& path);
-  /// The same from memory. `certificate`: the text of a "…-cert.pub" file; may be empty.
+  /// The same from memory. `name`: for messages, which without one say only what is wrong.
+  /// `certificate`: the text of a "…-cert.pub" file; may be empty.
   static Result<KeyFile> from_memory(std::string name, Secret content,
                                      std::optional<Secret> passphrase,
                                      std::string_view certificate);

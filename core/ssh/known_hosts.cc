@@ -101,7 +101,8 @@ bool KnownHost::matches(std::string_view name) const {
 }
 
 std::string KnownHost::where() const {
-  return file + ":" + std::to_string(line);
+  if (!file.empty()) return file + ":" + std::to_string(line);
+  return line > 0 ? "known-host, entry " + std::to_string(line) : "accepted in this run";
 }
 
 Result<KnownHost> parse_known_host(std::string_view line) {
@@ -141,18 +142,28 @@ void KnownHosts::load_file(const std::string& file) {
   for (std::string text; std::getline(in, text);) {
     ++number;
     if (text.ends_with('\r')) text.pop_back();
-    const size_t start = text.find_first_not_of(kBlanks);
-    if (start == text.npos || text[start] == '#') continue;
-    auto host = text.size() > kMaxLine ? Error{ErrorCode::limit, "the line is too long"}
-                                       : parse_known_host(text);
-    if (!host) {
-      log::debug("{}:{}: skipped: {}", file, number, host.error().message);
-      continue;
-    }
-    host->file = file;
-    host->line = number;
-    lines_.push_back(std::move(*host));
+    add_line(text, file, number);
   }
+}
+
+void KnownHosts::add_line(const std::string& text, const std::string& file, unsigned number) {
+  const size_t start = text.find_first_not_of(kBlanks);
+  if (start == text.npos || text[start] == '#') return;
+  auto host = text.size() > kMaxLine ? Error{ErrorCode::limit, "the line is too long"}
+                                     : parse_known_host(text);
+  if (!host) return log::debug("{}:{}: skipped: {}", file, number, host.error().message);
+  host->file = file;
+  host->line = number;
+  lines_.push_back(std::move(*host));
+}
+
+void KnownHosts::add_lines(const std::vector<std::string>& lines) {
+  unsigned number = 0;
+  for (const std::string& line : lines) add_line(line, {}, ++number);
+}
+
+void KnownHosts::add(std::vector<KnownHost> keys) {
+  for (KnownHost& key : keys) lines_.push_back(std::move(key));
 }
 
 KnownHosts::Finding KnownHosts::look_up_name(std::string_view name, Bytes key) const {
@@ -219,7 +230,7 @@ std::vector<std::string> KnownHosts::other_names(Bytes key) const {
   std::vector<std::string> names;
   for (const KnownHost& line : lines_) {
     if (line.marker != KnownHost::Marker::none || !same_key(line, key)) continue;
-    names.push_back(display_path(line.file) + ":" + std::to_string(line.line) + ": " +
+    names.push_back(display_path(line.where()) + ": " +
                     (line.hashed() ? "[hashed name]" : line.names));
   }
   return names;

@@ -21,13 +21,13 @@ struct KnownHost {
   std::string names;  ///< the first field: patterns, or one hashed name
   std::string type;
   ByteVector blob;
-  std::string file;
-  unsigned line = 0;
+  std::string file;   ///< empty: it is in none
+  unsigned line = 0;  ///< of the file, or else of the configuration's known-host; 0: of neither
 
   bool hashed() const { return names.starts_with("|1|"); }
   /// `name` is lower-case, as known_hosts_name() makes it.
   bool matches(std::string_view name) const;
-  std::string where() const;  ///< "file:line"
+  std::string where() const;  ///< for people: "file:line", or what there is instead
 };
 
 /// "host" for port 22, "[host]:port" otherwise; lower-case.
@@ -63,6 +63,9 @@ class KnownHosts {
 
   /// Files that do not exist count as empty; lines that make no sense are skipped (seen at debug).
   static KnownHosts load(const std::vector<std::string>& files);
+  /// The same lines as text: the configuration's known-host.
+  void add_lines(const std::vector<std::string>& lines);
+  void add(std::vector<KnownHost> keys);
 
   /// As OpenSSH judges: a key is revoked if any line for the host says so; it matches if a line has
   /// exactly it; it is changed if lines have only others, of whatever type. A key that is not known
@@ -89,11 +92,15 @@ class KnownHosts {
 
  private:
   void load_file(const std::string& file);
+  void add_line(const std::string& text, const std::string& file, unsigned number);
   template <typename Predicate>
   const KnownHost* find(const HostName& host, Predicate matches) const;
 
   std::vector<KnownHost> lines_;
 };
+
+/// "name type base64", without a newline.
+std::string known_host_line(std::string_view name, Bytes key);
 
 /// Appends a line for the key to `file`, unless it is there: in one write at the file's end, so
 /// that several processes lose nothing of each other's, and on the disk when this returns. With a

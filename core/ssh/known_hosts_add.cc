@@ -1,5 +1,6 @@
 // Adding a key to a known_hosts file.
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
@@ -81,6 +82,10 @@ UniqueFd open_to_append(const std::string& path, const std::string& directory) {
 
 }  // namespace
 
+std::string known_host_line(std::string_view name, Bytes key) {
+  return fmt::format("{} {} {}", name, key_type(key), base64_encode(key));
+}
+
 Result<void> add_known_host(const std::string& file, std::string_view name, Bytes key, bool hash) {
   const std::string directory = std::filesystem::path(file).parent_path().string();
   if (!directory.empty() && ::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
@@ -94,8 +99,8 @@ Result<void> add_known_host(const std::string& file, std::string_view name, Byte
     if (known.look_up_name(name, key).verdict == KnownHosts::Verdict::match) return {};
     const bool hashed = hash || std::any_of(known.lines().begin(), known.lines().end(),
                                             [](const KnownHost& line) { return line.hashed(); });
-    const std::string line = (hashed ? hash_name(name) : std::string(name)) + " " +
-                             std::string(key_type(key)) + " " + base64_encode(key) + "\n";
+    const std::string line =
+        known_host_line(hashed ? hash_name(name) : std::string(name), key) + "\n";
     if (auto added = append_line(fd.get(), line, file); !added) return added;
     if (same_file(fd.get(), file)) return {};
   }

@@ -4,9 +4,9 @@
 #include <string>
 #include <string_view>
 
-#include "core/base/event.h"
 #include "core/base/result.h"
 #include "core/base/secret.h"
+#include "core/io/event.h"
 
 namespace tunproxy::ssh {
 
@@ -15,6 +15,7 @@ struct UnknownHostKey {
   std::string host;         ///< as in a known_hosts file: "host" or "[host]:port"
   std::string type;         ///< "ssh-ed25519" …
   std::string fingerprint;  ///< "SHA256:…"
+  std::string line;         ///< what a known_hosts file would say of it
 };
 
 /// Called from worker threads. Several logins may ask at the same time: a Prompter that cannot
@@ -28,9 +29,11 @@ class Prompter {
   /// Shows text that needs no answer (a banner, the instruction of a keyboard-interactive round).
   virtual void show(std::string_view text) = 0;
   /// Asks one question; `echo` false for secrets. Another Error: nobody is there, or refuses.
-  virtual Result<Secret> ask(std::string_view question, bool echo, const Event& cancelled) = 0;
+  virtual Result<Secret> ask(std::string_view question, bool echo, const io::Event& cancelled) = 0;
   /// Shall this key be trusted from now on? Who prefers a question in words is asked by ask().
-  virtual Result<Trust> trust(const UnknownHostKey&, const Event&) { return Trust::ask_in_words; }
+  virtual Result<Trust> trust(const UnknownHostKey&, const io::Event&) {
+    return Trust::ask_in_words;
+  }
 };
 
 }  // namespace tunproxy::ssh

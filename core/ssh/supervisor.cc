@@ -123,6 +123,7 @@ void Supervisor::connect_later(const Error& error) {
 void Supervisor::came_online(std::unique_ptr<Session> session) {
   ++past_.logins;
   silent_tries_ = 0;
+  backoff_.let_in();
   Session* const now = session.get();
   now->on_closed([this, now](const Error& error) {
     if (line_ && line_->session.get() == now) return lost(error);

@@ -102,27 +102,30 @@ UserLogin::UserLogin(UserLoginOptions options, AuthOptions auth)
       authenticator_(std::move(auth), questions_, cancelled_) {}
 
 std::string UserLogin::host_key_algorithms() {
-  std::vector<std::string> files = options_.known_hosts_files;
-  files.insert(files.end(), options_.system_known_hosts_files.begin(),
-               options_.system_known_hosts_files.end());
-  return KnownHosts::load(files).host_key_algorithms(
-      HostName(options_.host, options_.port, options_.host_key_alias),
-      options_.host_key_algorithms);
+  return known_hosts(host_key_check())
+      .host_key_algorithms(HostName(options_.host, options_.port, options_.host_key_alias),
+                           options_.host_key_algorithms);
 }
 
 Result<void> UserLogin::check_host_key(const HostKey& key) {
+  return ssh::check_host_key(host_key_check(), key);
+}
+
+HostKeyCheck UserLogin::host_key_check() {
   HostKeyCheck check;
   check.host = options_.host;
   check.port = options_.port;
   check.user_files = options_.known_hosts_files;
   check.system_files = options_.system_known_hosts_files;
+  check.lines = options_.known_hosts_lines;
+  check.accepted = options_.accepted_keys.get();
   check.alias = options_.host_key_alias;
   check.hash = options_.hash_known_hosts;
   check.policy = options_.host_key_policy;
   check.prompter = options_.prompter;
   check.cancelled = &cancelled_;
   check.asking = questions_.waiting_flag();
-  return ssh::check_host_key(check, key);
+  return check;
 }
 
 Result<bool> UserLogin::authenticate(_LIBSSH2_SESSION* session) {

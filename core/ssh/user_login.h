@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/ssh/accepted_keys.h"
 #include "core/ssh/agent.h"
 #include "core/ssh/auth.h"
 #include "core/ssh/auth_credentials.h"
@@ -58,6 +59,9 @@ struct UserLoginOptions {
       known_hosts_files;  ///< if empty: known_hosts and known_hosts2 in `directory`
   std::vector<std::string> system_known_hosts_files = {"/etc/ssh/ssh_known_hosts",
                                                        "/etc/ssh/ssh_known_hosts2"};
+  std::vector<std::string> known_hosts_lines;  ///< besides, as in a file
+  /// New keys that no file keeps; the same one for each connection. May be null.
+  std::shared_ptr<AcceptedKeys> accepted_keys;
   std::string host_key_alias;  ///< stands for host and port in known_hosts and certificates
   /// Of these only, in this order [HostKeyAlgorithms without patterns and +-^]; if empty: all,
   /// those that are known first.
@@ -87,9 +91,10 @@ class UserLogin final : public Login {
 
  private:
   UserLogin(UserLoginOptions options, AuthOptions auth);
+  HostKeyCheck host_key_check();
 
   UserLoginOptions options_;
-  Event cancelled_;
+  io::Event cancelled_;
   Questions questions_;
   Authenticator authenticator_;
 };

@@ -103,7 +103,8 @@ void TerminalPrompter::show(std::string_view text) {
   if (!text.empty() && text.back() != '\n') write("\n");
 }
 
-Result<Secret> TerminalPrompter::ask(std::string_view question, bool echo, const Event& cancelled) {
+Result<Secret> TerminalPrompter::ask(std::string_view question, bool echo,
+                                     const io::Event& cancelled) {
   std::unique_lock turn(turn_, std::defer_lock);
   while (!cancelled.is_set() && !turn.try_lock()) wait_a_moment(cancelled);
   std::string line;
@@ -131,7 +132,7 @@ Result<Secret> TerminalPrompter::ask(std::string_view question, bool echo, const
 }
 
 TerminalPrompter::Outcome TerminalPrompter::put(std::string_view question, bool echo,
-                                                const Event& cancelled, std::string& line) {
+                                                const io::Event& cancelled, std::string& line) {
   wipe(line);
   write(printable(question));
   const Outcome outcome = echo ? read_line(line, cancelled) : read_hidden(line, cancelled);
@@ -139,7 +140,8 @@ TerminalPrompter::Outcome TerminalPrompter::put(std::string_view question, bool 
   return outcome;
 }
 
-TerminalPrompter::Outcome TerminalPrompter::read_line(std::string& line, const Event& cancelled) {
+TerminalPrompter::Outcome TerminalPrompter::read_line(std::string& line,
+                                                      const io::Event& cancelled) {
   char buffer[kMaxLine];
   for (;;) {
     if (!wait_for(POLLIN, &cancelled)) return Outcome::cancelled;
@@ -153,7 +155,8 @@ TerminalPrompter::Outcome TerminalPrompter::read_line(std::string& line, const E
   }
 }
 
-TerminalPrompter::Outcome TerminalPrompter::read_hidden(std::string& line, const Event& cancelled) {
+TerminalPrompter::Outcome TerminalPrompter::read_hidden(std::string& line,
+                                                        const io::Event& cancelled) {
   const HiddenInput hidden(terminal_.get());
   for (;;) {
     if (!wait_for(POLLIN, &cancelled)) return Outcome::cancelled;
@@ -185,13 +188,13 @@ TerminalPrompter::Outcome TerminalPrompter::read_hidden(std::string& line, const
   }
 }
 
-void TerminalPrompter::wait_a_moment(const Event& cancelled) {
+void TerminalPrompter::wait_a_moment(const io::Event& cancelled) {
   pollfd wait{cancelled.fd(), POLLIN, 0};
   ::poll(&wait, 1, kMoment);
 }
 
 /// False once cancelled.
-bool TerminalPrompter::wait_for(short events, const Event* cancelled) {
+bool TerminalPrompter::wait_for(short events, const io::Event* cancelled) {
   for (;;) {
     if (cancelled != nullptr && cancelled->is_set()) return false;
     pollfd waits[] = {{terminal_.get(), events, 0},

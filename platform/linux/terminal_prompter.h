@@ -22,17 +22,17 @@ class TerminalPrompter final : public ssh::Prompter {
   static std::unique_ptr<TerminalPrompter> open(const std::string& path = "/dev/tty");
 
   void show(std::string_view text) override;
-  Result<Secret> ask(std::string_view question, bool echo, const Event& cancelled) override;
+  Result<Secret> ask(std::string_view question, bool echo, const io::Event& cancelled) override;
 
  private:
   explicit TerminalPrompter(UniqueFd terminal) : terminal_(std::move(terminal)) {}
 
   enum class Outcome : uint8_t { line, interrupt, suspend, nobody, cancelled };
-  Outcome put(std::string_view question, bool echo, const Event& cancelled, std::string& line);
-  Outcome read_line(std::string& line, const Event& cancelled);
-  Outcome read_hidden(std::string& line, const Event& cancelled);
-  bool wait_for(short events, const Event* cancelled);
-  static void wait_a_moment(const Event& cancelled);
+  Outcome put(std::string_view question, bool echo, const io::Event& cancelled, std::string& line);
+  Outcome read_line(std::string& line, const io::Event& cancelled);
+  Outcome read_hidden(std::string& line, const io::Event& cancelled);
+  bool wait_for(short events, const io::Event* cancelled);
+  static void wait_a_moment(const io::Event& cancelled);
   void write(std::string_view text);
 
   const UniqueFd terminal_;

@@ -7,9 +7,14 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/secret_search.h"
+
 namespace tunproxy::c_api {
 namespace {
 
+using testing::count_in_memory;
+using testing::mask;
+using testing::unmask;
 using Trust = ssh::Prompter::Trust;
 
 /// A program that writes down what it is asked.
@@ -25,7 +30,7 @@ class AppPrompterTest : public ::testing::Test {
     return std::async(std::launch::async, [&] { return prompter.ask("Code: ", false, given_up_); });
   }
 
-  Event given_up_;
+  io::Event given_up_;
   std::promise<tunproxy_question> asked_;
 };
 
@@ -43,6 +48,20 @@ TEST_F(AppPrompterTest, TheAnswerMayComeFromWithinTheCallback) {
   const auto answer = prompter.ask("Code: ", false, given_up_);
   ASSERT_TRUE(answer);
   EXPECT_EQ(answer->text(), "4711");
+}
+
+TEST_F(AppPrompterTest, AnAnswerIsWipedWhenItIsDoneWith) {
+  const std::string code = mask("the code of the day is 8190462");
+  AppPrompter prompter(callbacks(asked_));
+  auto answer = ask(prompter);
+  EXPECT_TRUE(prompter.answer(asked_.get_future().get(), unmask(code)));
+  {
+    const auto given = answer.get();
+    ASSERT_TRUE(given);
+    EXPECT_EQ(given->text(), unmask(code).text());
+  }
+  answer = {};
+  EXPECT_EQ(count_in_memory(code), 0U);
 }
 
 TEST_F(AppPrompterTest, RefusingIsAnAnswerToo) {
@@ -68,7 +87,7 @@ TEST_F(AppPrompterTest, CancelEndsTheQuestionsOfOneLoginOnly) {
   EXPECT_EQ(unasked.error().code, ErrorCode::cancelled);
 
   asked_ = {};
-  Event next;
+  io::Event next;
   auto trusted = std::async(std::launch::async, [&] { return prompter.trust({}, next); });
   EXPECT_TRUE(prompter.answer(asked_.get_future().get(), Secret("yes")));
   const auto trust = trusted.get();

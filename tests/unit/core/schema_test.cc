@@ -7,9 +7,14 @@
 
 #include "core/config_schema.h"
 #include "core/config_toml.h"
+#include "tests/support/test_key.h"
 
 namespace tunproxy {
 namespace {
+
+constexpr const char* kKeyBlob =
+    "AAAAC3NzaC1lZDI1NTE5AAAAIGBUvzvBnRmVp0jG8JcEqhZ5cRkFfAqnrgrJw8i3nPnS";
+const std::string kKnownHost = "[server.example]:2222 ssh-ed25519 " + std::string(kKeyBlob);
 
 // A value of each key that is not its default.
 const std::map<std::string_view, std::vector<std::string>> kSamples = {
@@ -31,11 +36,12 @@ const std::map<std::string_view, std::vector<std::string>> kSamples = {
     {"preferred-authentications", {"publickey,password"}},
     {"ssh-password-file", {"/secrets/ssh"}},
     {"ssh-password", {"ssh secret"}},
-    {"private-key", {"-----BEGIN\nkey\n", "another"}},
+    {"private-key", {testing::kPrivateKey, testing::kPrivateKey}},
     {"passphrase", {"pass secret"}},
     {"host-key-policy", {"accept-new"}},
     {"known-hosts", {"/a", "/b"}},
     {"system-known-hosts", {"/c"}},
+    {"known-host", {kKnownHost, "@revoked *.example ssh-ed25519 " + std::string(kKeyBlob)}},
     {"hash-known-hosts", {"false"}},
     {"host-key-alias", {"alias"}},
     {"ciphers", {"aes256-gcm@openssh.com,aes128-ctr"}},
@@ -173,6 +179,17 @@ TEST(Schema, ErrorsNameTheKey) {
   EXPECT_EQ(message("host_key_policy", "strict"), "none");
   EXPECT_EQ(config.ssh.login.host_keys, ssh::HostKeyPolicy::strict);
   EXPECT_EQ(message("log-file", "a\nb"), "log-file: it has control characters in it");
+  EXPECT_EQ(message("private-key", "-----BEGIN"), "private-key: not a private key");
+  EXPECT_EQ(
+      message("private-key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
+      "private-key: damaged, or of a kind that is not supported");
+  EXPECT_EQ(
+      message("known-host", "host ssh-ed25519 AAAA"),
+      "known-host: it is no line of a known_hosts file: the key is not of the type that stands "
+      "before it");
+  EXPECT_EQ(
+      message("known-host", "# a comment"),
+      "known-host: it is no line of a known_hosts file: a name, a key type or a key is missing");
 }
 
 TEST(Schema, NoJumpIsSomethingElseThanNotSaid) {

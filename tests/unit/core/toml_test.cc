@@ -6,6 +6,7 @@
 #include <random>
 
 #include "core/config_toml.h"
+#include "tests/support/test_key.h"
 
 namespace tunproxy {
 namespace {
@@ -47,10 +48,11 @@ TEST(Toml, ALaterOneReplacesListsAndKeepsTheRest) {
 }
 
 TEST(Toml, APrivateKeyKeepsItsLines) {
-  const auto config = parse_toml("private-key = '''\nline 1\nline 2\n'''\n", "x");
-  ASSERT_TRUE(config);
+  const std::string key = testing::kPrivateKey;
+  const auto config = parse_toml("private-key = '''\n" + key + "'''\n", "x");
+  ASSERT_TRUE(config) << config.error().message;
   ASSERT_EQ(config->ssh.login.keys.size(), 1U);
-  EXPECT_EQ(config->ssh.login.keys[0].text(), "line 1\nline 2\n");
+  EXPECT_EQ(config->ssh.login.keys[0].text(), key);
 }
 
 struct BadText {

@@ -99,7 +99,7 @@ TEST_F(ConnectClientTest, WhatComesBehindTheHeaderIsTheTargets) {
 
 TEST_F(ConnectClientTest, SendsCredentialsWithTheFirstRequest) {
   ConnectOptions options;
-  options.credentials = Credentials{"Aladdin", "open sesame"};
+  options.credentials = Credentials{"Aladdin", Secret("open sesame")};
   start(kOk, options);
   EXPECT_TRUE(connect());
   EXPECT_THAT(proxy_->received(), HasSubstr("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="));
@@ -143,7 +143,7 @@ TEST_F(ConnectClientTest, SpeaksThroughASecuredStreamByteByByte) {
   });
   auto stream = connect();
   ASSERT_TRUE(stream) << stream.error().message;
-  EXPECT_EQ(request, encode_connect(kTarget, std::nullopt));
+  EXPECT_EQ(request, encode_connect(kTarget, std::nullopt).text());
   EXPECT_EQ(read(**stream, 5), "early");
   EXPECT_EQ(proxy_->received(), "") << "nothing beside the secured stream";
 }

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/secret_search.h"
+
 namespace tunproxy::http {
 namespace {
 
@@ -25,16 +27,17 @@ Decoded decode(std::string_view text) {
 }
 
 TEST(ConnectWire, AsksByNameAndByAddress) {
-  EXPECT_EQ(encode_connect(Target::from_host("example.com", 22), std::nullopt),
+  EXPECT_EQ(encode_connect(Target::from_host("example.com", 22), std::nullopt).text(),
             "CONNECT example.com:22 HTTP/1.1\r\nHost: example.com:22\r\n\r\n");
-  EXPECT_EQ(encode_connect(Target::from_host("2001:db8::1", 443), std::nullopt),
+  EXPECT_EQ(encode_connect(Target::from_host("2001:db8::1", 443), std::nullopt).text(),
             "CONNECT [2001:db8::1]:443 HTTP/1.1\r\nHost: [2001:db8::1]:443\r\n\r\n");
 }
 
 // The examples of RFC 7617 §2 and RFC 4648 §10.
 TEST(ConnectWire, SendsBasicCredentials) {
   const auto field = [](const char* user, const char* password) {
-    return encode_connect(Target::from_host("h", 1), Credentials{user, password});
+    const Credentials credentials{user, Secret(password)};
+    return std::string(encode_connect(Target::from_host("h", 1), credentials).text());
   };
   EXPECT_THAT(field("Aladdin", "open sesame"),
               HasSubstr("\r\nProxy-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n\r\n"));
@@ -43,11 +46,24 @@ TEST(ConnectWire, SendsBasicCredentials) {
   EXPECT_THAT(field("foo", "\xff"), HasSubstr("Basic Zm9vOv8=\r\n"));
 }
 
+TEST(ConnectWire, CredentialsAreWipedWithTheRequest) {
+  const std::string password = testing::mask("a password of the proxy 318507");
+  const std::string encoded = testing::mask("bWU6YSBwYXNzd29yZCBvZiB0aGUgcHJveHkgMzE4NTA3");
+  {
+    const Credentials credentials{"me", testing::unmask(password)};
+    const Secret request = encode_connect(Target::from_host("h", 1), credentials);
+    EXPECT_EQ(testing::count_in_memory(password), 1U);
+    EXPECT_EQ(testing::count_in_memory(encoded), 1U);
+  }
+  EXPECT_EQ(testing::count_in_memory(password), 0U);
+  EXPECT_EQ(testing::count_in_memory(encoded), 0U);
+}
+
 TEST(ConnectWire, CredentialsThatCannotBeSentAreRefused) {
-  EXPECT_TRUE((Credentials{"u", "p:q r\xc3\xa9"}).check());
-  EXPECT_FALSE((Credentials{"u:v", "p"}).check());
-  EXPECT_FALSE((Credentials{"u", "p\r\nX: y"}).check());
-  EXPECT_FALSE((Credentials{std::string(256, 'u'), ""}).check());
+  EXPECT_TRUE((Credentials{"u", Secret("p:q r\xc3\xa9")}).check());
+  EXPECT_FALSE((Credentials{"u:v", Secret("p")}).check());
+  EXPECT_FALSE((Credentials{"u", Secret("p\r\nX: y")}).check());
+  EXPECT_FALSE((Credentials{std::string(256, 'u'), {}}).check());
 }
 
 TEST(ConnectWire, TakesNothingBehindTheHeader) {

@@ -69,7 +69,7 @@ TEST_F(ClientTest, ARefusedPasswordFailsTheProbe) {
   auto server = Server::listen(loop_, kLoopback, proxy_, server_options);
   ASSERT_TRUE(server);
   ClientOptions options;
-  options.negotiate.credentials = Credentials{"u", "wrong"};
+  options.negotiate.account = Account{"u", Secret("wrong")};
   Client client(loop_, (*server)->local(), options);
   const auto error = probe(client);
   ASSERT_TRUE(error);

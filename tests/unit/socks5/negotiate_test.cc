@@ -75,7 +75,7 @@ INSTANTIATE_TEST_SUITE_P(Streams, NegotiateTest,
 
 NegotiateOptions with_password() {
   NegotiateOptions options;
-  options.credentials = Credentials{"user", "secret"};
+  options.account = Account{"user", Secret("secret")};
   return options;
 }
 

@@ -188,7 +188,7 @@ TEST(Server, ServesARealClientOverLoopback) {
   auto server = Server::listen(loop, kLoopback, direct, server_options);
   ASSERT_TRUE(server);
   ClientOptions options;
-  options.negotiate.credentials = Credentials{"u", "p"};
+  options.negotiate.account = Account{"u", Secret("p")};
   socks5::Client proxy(loop, (*server)->local(), options);
   std::unique_ptr<net::Stream> stream;
   auto attempt = proxy.connect((*sink)->local(), [&](auto result) {

@@ -58,6 +58,15 @@ TEST(BackoffTest, ACrowdedServerIsSpared) {
   EXPECT_EQ(stay_away(kGone).first, 0ms);
 }
 
+TEST(BackoffTest, AServerThatLetUsInBetweenIsNotOneThatSaidNoTwice) {
+  Backoff backoff(250ms, 30s);
+  for (int n = 0; n < 5; ++n) {
+    EXPECT_LE(backoff.next(turned_away("Not allowed at this time"), Instant{1h}), 8s);
+    backoff.let_in();
+    EXPECT_LE(backoff.reset(), 300ms);
+  }
+}
+
 // It may be anything on the way.
 TEST(BackoffTest, SilenceIsSparedForSecondsAndUntilTheNetworkChanges) {
   Backoff backoff(250ms, 30s);

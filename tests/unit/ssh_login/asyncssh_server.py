@@ -1,6 +1,6 @@
 """An SSH server for dialogues that sshd does not have.
 
-asyncssh_server.py HOST_KEY rounds | change
+asyncssh_server.py HOST_KEY rounds | change; each connection for the rounds is a line in HOST_KEY.connections
   rounds  keyboard-interactive: a password, a round without questions, two questions, one of them with echo
   change  password: the old one has expired
 """
@@ -17,6 +17,10 @@ OLD, NEW = "the old password", "the new password"
 
 class Rounds(asyncssh.SSHServer):
     """Keyboard-interactive in three rounds."""
+
+    def connection_made(self, conn):
+        with open(sys.argv[1] + ".connections", "a", encoding="ascii") as file:
+            file.write("one more\n")
 
     def begin_auth(self, username):
         return True

@@ -2,8 +2,12 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 
+#include "core/io/tcp.h"
+#include "core/io/timer.h"
+#include "tests/support/memory_stream.h"
 #include "tests/unit/ssh_login/login_fixture.h"
 
 namespace tunproxy::ssh {
@@ -16,6 +20,7 @@ using ::testing::Not;
 using testing::read_file;
 using testing::RealAgent;
 using testing::run;
+using testing::run_until;
 using testing::write_file;
 
 using AuthenticationOptionsTest = testing::LoginTest;
@@ -207,6 +212,35 @@ TEST_F(AuthenticationOptionsTest, PreferredMethodsChooseAndOrder) {
   EXPECT_EQ(user_.questions.size(), 1U);
   ordered.preferred_methods = {"keyboard-interactive"};
   EXPECT_THAT(log_in(ordered), HasSubstr("tried: nothing; the server accepts: publickey,password"));
+}
+
+/// Deriving its key takes far longer than anything else in the login: the loop goes round
+/// meanwhile.
+TEST_F(AuthenticationOptionsTest, ASlowKeyDoesNotStopTheLoop) {
+  serve();
+  authorize(make_key(scratch_.path("slow"), {"-t", "ed25519", "-a", "100"}, "open sesame"));
+  auto slow = options();
+  slow.identity_files = {scratch_.path("slow")};
+  std::atomic<bool> answered = false;
+  user_.answers = {"open sesame"};
+  user_.on_ask = [&] { answered = true; };
+  auto login = UserLogin::create(std::move(slow));
+  ASSERT_TRUE(login);
+  io::Loop loop;
+  int ticks = 0;
+  io::Timer timer(loop, [&] {
+    if (answered) ++ticks;
+    timer.start(5ms);
+  });
+  timer.start(5ms);
+  std::optional<bool> logged_in;
+  const auto attempt =
+      Session::open(loop, std::make_unique<io::TcpStream>(loop, connect_()), std::move(*login), {},
+                    [&](auto session) { logged_in = session.has_value(); });
+  EXPECT_TRUE(run_until(
+      loop, [&] { return logged_in.has_value(); }, 100s));
+  EXPECT_EQ(logged_in, true) << server_->log();
+  EXPECT_GE(ticks, 20);
 }
 
 }  // namespace

@@ -177,7 +177,7 @@ TEST_F(AuthenticationTest, AHungAgentIsInterruptedByCancel) {
   const UniqueFd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
   ASSERT_EQ(::listen(listener.get(), 1), 0);
-  Event cancelled;
+  io::Event cancelled;
   auto agent = Agent::connect(scratch_.path("hung"), cancelled);
   ASSERT_TRUE(agent);
   std::thread other([&] { cancelled.set(); });

@@ -34,6 +34,7 @@ TEST_F(DialogueTest, RoundsWithOneQuestionNoneAndTwo) {
   EXPECT_THAT(user_.shown, HasSubstr("Welcome\n"));
   EXPECT_THAT(user_.shown, HasSubstr("Nothing to ask here.\n"));
 
+  EXPECT_FALSE(credentials_->repeatable());
   user_.answers = {"blue", "123456"};
   EXPECT_EQ(log_in(options()), "") << "the password is remembered, the code is not";
 }
@@ -61,6 +62,7 @@ TEST_F(DialogueTest, AnExpiredPasswordIsChangedAndTheNewOneRemembered) {
   EXPECT_THAT(user_.shown, HasSubstr("Your password has expired."));
   EXPECT_THAT(user_.shown, HasSubstr("They differ"));
   for (const bool echo : user_.echoes) EXPECT_FALSE(echo);
+  EXPECT_TRUE(credentials_->repeatable());
   EXPECT_EQ(log_in(options()), "") << "the new one is known";
   EXPECT_EQ(user_.questions.size(), 5U);
 }

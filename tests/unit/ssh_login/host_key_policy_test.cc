@@ -48,7 +48,7 @@ class HostKeyPolicyTest : public ::testing::Test {
   HostKey key_{"ssh-ed25519", parse_public_key(text_)};
   std::string print_ = fingerprint(key_.blob);
   ScriptedPrompter user_;
-  Event cancelled_;
+  io::Event cancelled_;
   HostKeyCheck check_;
 };
 
@@ -160,6 +160,81 @@ TEST_F(HostKeyPolicyTest, WhereAnAuthorityIsKnownAPlainKeyIsNotTakenAsNew) {
   user_.answers = {"yes"};
   EXPECT_EQ(refusal(), "trusted");
   EXPECT_THAT(user_.shown, HasSubstr("it shows no certificate"));
+}
+
+TEST_F(HostKeyPolicyTest, WhereNoFileKeepsItItIsAcceptedForTheRun) {
+  // One that cannot be made, and one that takes everything and keeps nothing.
+  for (const char* file : {"/proc/nothing/known_hosts", "/dev/null"}) {
+    AcceptedKeys accepted;
+    check_.accepted = &accepted;
+    check_.user_files = {file};
+    check_.prompter = &user_;
+    user_.questions.clear();
+    user_.answers = {"yes"};
+    EXPECT_EQ(refusal(), "trusted");
+    EXPECT_EQ(user_.questions.size(), 1U);
+    check_.prompter = nullptr;
+    EXPECT_EQ(refusal(), "trusted") << "the next connection asks nobody";
+    EXPECT_EQ(known_hosts(check_).host_key_algorithms({"server.example", 22}, {}).substr(0, 11),
+              "ssh-ed25519");
+    const HostKey former = key_;
+    key_ = {"ecdsa-sha2-nistp256", parse_public_key(other_)};
+    check_.policy = HostKeyPolicy::accept_new;
+    const std::string message = refusal();
+    EXPECT_THAT(message, HasSubstr("has changed"));
+    EXPECT_THAT(message, HasSubstr("(accepted in this run)"));
+    EXPECT_THAT(message, HasSubstr("start it anew"));
+    key_ = former;
+    check_.policy = HostKeyPolicy::ask;
+  }
+}
+
+TEST_F(HostKeyPolicyTest, AKeyThatAFileKeepsIsForgottenWithItsLine) {
+  AcceptedKeys accepted;
+  check_.accepted = &accepted;
+  check_.policy = HostKeyPolicy::accept_new;
+  EXPECT_EQ(refusal(), "trusted");
+  EXPECT_TRUE(accepted.all().empty());
+  know("");
+  check_.policy = HostKeyPolicy::strict;
+  EXPECT_THAT(refusal(), HasSubstr("is not known"));
+}
+
+TEST_F(HostKeyPolicyTest, LinesOfTheConfigurationCountAsThoseOfAFile) {
+  check_.policy = HostKeyPolicy::strict;
+  check_.lines = {"elsewhere.example " + text_, "*.example " + text_};
+  EXPECT_EQ(refusal(), "trusted");
+  check_.lines = {"server.example " + other_};
+  const std::string message = refusal();
+  EXPECT_THAT(message, HasSubstr("has changed"));
+  EXPECT_THAT(message, HasSubstr("(known-host, entry 1)"));
+  EXPECT_THAT(message, HasSubstr("take the old one out of known-host"));
+  check_.lines = {"server.example " + text_, "@revoked * " + text_};
+  EXPECT_THAT(refusal(), HasSubstr("revoked at known-host, entry 2"));
+}
+
+TEST_F(HostKeyPolicyTest, AProgramThatDecidesGetsTheLineToKeep) {
+  class Deciding final : public Prompter {
+   public:
+    void show(std::string_view) override {}
+    Result<Secret> ask(std::string_view, bool, const io::Event&) override {
+      return Error{ErrorCode::general, "not asked"};
+    }
+    Result<Trust> trust(const UnknownHostKey& key, const io::Event&) override {
+      line = key.line;
+      return Trust::yes;
+    }
+    std::string line;
+  };
+  Deciding program;
+  check_.port = 2222;
+  check_.prompter = &program;
+  EXPECT_EQ(refusal(), "trusted");
+  check_ = {};
+  check_.host = "server.example";
+  check_.port = 2222;
+  check_.lines = {program.line};
+  EXPECT_EQ(refusal(), "trusted") << program.line;
 }
 
 TEST_F(HostKeyPolicyTest, OtherNamesOfTheKeyAreShown) {

@@ -2,7 +2,8 @@
 
 namespace tunproxy::testing {
 
-Result<Secret> ScriptedPrompter::ask(std::string_view question, bool echo, const Event& cancelled) {
+Result<Secret> ScriptedPrompter::ask(std::string_view question, bool echo,
+                                     const io::Event& cancelled) {
   questions.emplace_back(question);
   echoes.push_back(echo);
   if (on_ask) on_ask();

@@ -14,7 +14,7 @@ namespace tunproxy::testing {
 class ScriptedPrompter final : public ssh::Prompter {
  public:
   void show(std::string_view text) override { shown += text; }
-  Result<Secret> ask(std::string_view question, bool echo, const Event& cancelled) override;
+  Result<Secret> ask(std::string_view question, bool echo, const io::Event& cancelled) override;
 
   std::deque<std::string> answers;
   std::vector<std::string> questions;

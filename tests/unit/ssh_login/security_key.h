@@ -10,8 +10,8 @@
 #include <thread>
 
 #include "core/base/bytes.h"
-#include "core/base/event.h"
 #include "core/base/unique_fd.h"
+#include "core/io/event.h"
 #include "tests/unit/ssh_login/shell.h"
 
 namespace tunproxy::testing {
@@ -61,7 +61,7 @@ class SecurityKeyAgent {
 
   SecurityKey& key_;
   UniqueFd listener_;
-  Event over_;
+  io::Event over_;
   std::atomic<int> signatures_ = 0;
   std::thread thread_;
 };

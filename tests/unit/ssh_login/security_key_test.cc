@@ -29,6 +29,7 @@ TEST_F(SecurityKeyTest, TheAgentSignsForBothTypes) {
     user_.shown.clear();
     EXPECT_EQ(log_in(options()), "") << server_->log();
     EXPECT_EQ(agent.signatures(), 1);
+    EXPECT_FALSE(credentials_->repeatable()) << "each login needs a touch";
     EXPECT_THAT(user_.shown, HasSubstr("Confirm user presence for agent key"));
     ::unlink(scratch_.path("security_key_agent").c_str());
   }

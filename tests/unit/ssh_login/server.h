@@ -43,6 +43,7 @@ class DialogueServer {
 
   static bool available();  ///< python3-asyncssh is installed
   UniqueFd connect() const;
+  uint16_t port() const { return port_; }
 
  private:
   pid_t pid_ = 0;

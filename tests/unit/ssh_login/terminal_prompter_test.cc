@@ -79,7 +79,7 @@ class TerminalPrompterTest : public ::testing::Test {
   std::unique_ptr<TerminalPrompter> prompter_;
   std::string screen_;
   std::thread asking_;
-  Event cancelled_;
+  io::Event cancelled_;
   std::optional<Result<Secret>> answer_;
 };
 
@@ -117,7 +117,7 @@ TEST_F(TerminalPrompterTest, HiddenInputCanBeEdited) {
 /// A login that is given up takes its question with it; the next one asks as if nothing were.
 TEST_F(TerminalPrompterTest, CancelEndsTheQuestionsOfOneLoginOnly) {
   for (const bool echo : {false, true}) {
-    Event given_up;
+    io::Event given_up;
     std::thread asking([&] { answer_ = prompter_->ask("Given up? ", echo, given_up); });
     EXPECT_TRUE(wait_for("Given up? "));
     given_up.set();
@@ -141,7 +141,7 @@ TEST_F(TerminalPrompterTest, QuestionsOfSeveralLoginsTakeTurns) {
   ask(false);
   std::optional<Result<Secret>> second;
   std::optional<Result<Secret>> third;
-  Event third_given_up;
+  io::Event third_given_up;
   std::thread two([&] { second = prompter_->ask("The second? ", false, cancelled_); });
   std::thread three([&] { third = prompter_->ask("The third? ", false, third_given_up); });
   third_given_up.set();

@@ -1,4 +1,5 @@
-// Callbacks that block, and answers that come too late, at the C functions and a real server.
+// Questions to the app, at the C functions and a real server: callbacks that block, answers that
+// come too late, keys that are asked about once.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -28,8 +29,8 @@ class App {
       static_cast<App*>(app)->on_state(state, text);
     };
     callbacks.verify_host_key = [](void* app, tunproxy_question question,
-                                   const tunproxy_host_key*) {
-      static_cast<App*>(app)->on_question(question);
+                                   const tunproxy_host_key* key) {
+      static_cast<App*>(app)->on_question(question, key->line);
     };
     callbacks.resolve = [](void* app, const char*, tunproxy_addresses* addresses) {
       return static_cast<App*>(app)->resolve(*addresses);
@@ -76,6 +77,27 @@ class App {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, kPatience, [&] { return state_ == TUNPROXY_ONLINE; });
   }
+  bool loses_the_connection() {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, kPatience, [&] { return state_ == TUNPROXY_RECONNECTING; });
+  }
+  int questions() {
+    const std::lock_guard lock(mutex_);
+    return questions_;
+  }
+  /// What to keep of the key that it was asked about.
+  std::string line() {
+    const std::lock_guard lock(mutex_);
+    return line_;
+  }
+  bool fails() {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, kPatience, [&] { return state_ == TUNPROXY_FAILED; });
+  }
+  std::vector<tunproxy_state> states() {
+    const std::lock_guard lock(mutex_);
+    return states_;
+  }
   const std::string& text() const { return text_; }
 
  private:
@@ -83,13 +105,16 @@ class App {
 
   void on_state(tunproxy_state state, const char* text) {
     const std::lock_guard lock(mutex_);
+    if (state != state_) states_.push_back(state);
     state_ = state;
     text_ = text;
     changed_.notify_all();
   }
-  void on_question(tunproxy_question question) {
+  void on_question(tunproxy_question question, const char* line) {
     std::unique_lock lock(mutex_);
     question_ = question;
+    line_ = line;
+    ++questions_;
     changed_.notify_all();
     changed_.wait(lock, [&] { return !blocks_; });
   }
@@ -109,7 +134,10 @@ class App {
   bool blocks_;
   bool resolving_ = false;
   tunproxy_question question_ = 0;
+  int questions_ = 0;
+  std::string line_;
   tunproxy_state state_ = TUNPROXY_IDLE;
+  std::vector<tunproxy_state> states_;
   std::string text_;
 };
 
@@ -161,6 +189,65 @@ TEST(Answers, OfAFormerRunAreForNobody) {
   EXPECT_EQ(app.answer(former), TUNPROXY_ERROR_ARGUMENT);
   EXPECT_EQ(app.answer(question), TUNPROXY_OK);
   EXPECT_TRUE(app.comes_online()) << app.text();
+}
+
+/// No file keeps it; the second run is another one's.
+TEST(HostKeys, AreAskedForOnceInARunAndHandedInTheNextTime) {
+  Sshd server;
+  std::string kept;
+  {
+    App app(server, "127.0.0.1", /*blocks=*/false);
+    app.start();
+    EXPECT_EQ(app.answer(app.question()), TUNPROXY_OK);
+    EXPECT_TRUE(app.comes_online()) << app.text();
+    server.kill();
+    EXPECT_TRUE(app.loses_the_connection());
+    server.restart();
+    EXPECT_TRUE(app.comes_online()) << app.text();
+    EXPECT_EQ(app.questions(), 1);
+    kept = app.line();
+  }
+  App app(server, "127.0.0.1", /*blocks=*/false);
+  app.set("known-host", kept);
+  app.set("host-key-policy", "strict");
+  app.start();
+  EXPECT_TRUE(app.comes_online()) << app.text();
+  EXPECT_EQ(app.questions(), 0);
+}
+
+TEST(Secrets, ErrorsNameTheKey) {
+  tunproxy_tunnel* tunnel = nullptr;
+  ASSERT_EQ(tunproxy_create(nullptr, &tunnel), TUNPROXY_OK);
+  const auto error = [&](const char* key, const std::string& bytes) {
+    EXPECT_EQ(tunproxy_set_secret(tunnel, key, bytes.data(), bytes.size()), TUNPROXY_ERROR_CONFIG);
+    return std::string(tunproxy_error_text());
+  };
+  EXPECT_EQ(error("ssh-password", ""), "ssh-password: it is empty");
+  EXPECT_EQ(error("private-key", "garbage"), "private-key: not a private key");
+  EXPECT_EQ(error("passphrase", std::string("a\0b", 3)), "passphrase: it has a NUL in it");
+  EXPECT_EQ(tunproxy_destroy(tunnel), TUNPROXY_OK);
+}
+
+/// Each of them is dialled and logged in at, and so is the server behind.
+TEST(States, OfJumpHostsAreTold) {
+  const Sshd server;
+  const std::string address = server.user() + "@127.0.0.1:" + std::to_string(server.port());
+  App app(server, "127.0.0.1", /*blocks=*/false);
+  app.set("jump", address);
+  app.set("host-key-policy", "accept-new");
+  app.start();
+  EXPECT_TRUE(app.comes_online()) << app.text();
+  EXPECT_EQ(app.states(),
+            (std::vector{TUNPROXY_CONNECTING, TUNPROXY_AUTHENTICATING, TUNPROXY_CONNECTING,
+                         TUNPROXY_AUTHENTICATING, TUNPROXY_ONLINE}));
+  App refused(server, "127.0.0.1", /*blocks=*/false);
+  refused.set("jump", address);
+  refused.set("host-key-policy", "strict");
+  refused.start();
+  EXPECT_TRUE(refused.fails());
+  EXPECT_EQ(refused.states(),
+            (std::vector{TUNPROXY_CONNECTING, TUNPROXY_AUTHENTICATING, TUNPROXY_FAILED}));
+  EXPECT_NE(refused.text().find("the jump host " + address), std::string::npos) << refused.text();
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 
 #include "core/base/unique_fd.h"
 
-namespace tunproxy {
+namespace tunproxy::io {
 
 /// Not set at first; once set, for good. Set from the start if the process has no descriptors left:
 /// nobody shall wait for what cannot come.
@@ -22,4 +22,4 @@ class Event {
   std::atomic<bool> set_ = false;
 };
 
-}  // namespace tunproxy
+}  // namespace tunproxy::io
