@@ -38,6 +38,7 @@ std::optional<Unreachable> unreachable_for(ErrorCode code) {
     case ErrorCode::server_unreachable:
     case ErrorCode::host_key_refused:
     case ErrorCode::authentication_failed:
+    case ErrorCode::device_lost:
     case ErrorCode::no_permission:
     case ErrorCode::limit:
       return Unreachable{1, 3};

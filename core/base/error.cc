@@ -39,6 +39,8 @@ std::string_view to_string(ErrorCode code) {
       return "authentication failed";
     case ErrorCode::server_unreachable:
       return "server unreachable";
+    case ErrorCode::device_lost:
+      return "device lost";
     case ErrorCode::no_permission:
       return "no permission";
   }

@@ -28,6 +28,7 @@ enum class ErrorCode : uint8_t {
   host_key_refused,
   authentication_failed,
   server_unreachable,
+  device_lost,  ///< of the packets
   no_permission,
 };
 

@@ -8,11 +8,14 @@ namespace tunproxy::io {
 
 FdWatcher::FdWatcher(Loop& loop, int fd, std::function<void(Ready)> on_ready)
     : on_ready_(std::move(on_ready)), handle_(new uv_poll_t) {
-  uv_poll_init(loop.handle(), handle_, fd);
   handle_->data = this;
+  status_ = uv_poll_init(loop.handle(), handle_, fd);
+  if (status_ != 0) delete std::exchange(handle_, nullptr);  // there is nothing to close
 }
 
-FdWatcher::~FdWatcher() { release(); }
+FdWatcher::~FdWatcher() {
+  release();
+}
 
 void FdWatcher::release() {
   if (handle_ == nullptr) return;
@@ -21,7 +24,13 @@ void FdWatcher::release() {
            [](uv_handle_t* handle) { delete reinterpret_cast<uv_poll_t*>(handle); });
 }
 
+Result<void> FdWatcher::usable() const {
+  if (status_ == 0) return {};
+  return error_from_errno(-status_, "waiting for a descriptor");
+}
+
 void FdWatcher::want(bool readable, bool writable) {
+  if (handle_ == nullptr) return;
   const int events = (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0);
   if (events == std::exchange(events_, events)) return;
   if (events == 0) {

@@ -3,6 +3,7 @@
 #include <uv.h>
 
 #include <cassert>
+#include <stdexcept>
 #include <utility>
 
 #include "core/base/log.h"
@@ -37,7 +38,20 @@ Loop::Loop()
       hooks_(std::make_unique<Hooks>()),
       scratch_(new uint8_t[kScratchSize]),
       threads_(std::make_unique<Threads>(*this)) {
-  uv_loop_init(uv_.get());
+  if (const int status = init_handles(); status != 0) {
+    throw std::runtime_error(error_from_errno(-status, "making an event loop").message);
+  }
+}
+
+int Loop::init_handles() {
+  if (const int status = uv_loop_init(uv_.get()); status != 0) return status;
+  hooks_->wake.data = this;
+  const int status = uv_async_init(
+      uv_.get(), &hooks_->wake, [](uv_async_t* h) { static_cast<Loop*>(h->data)->run_posted(); });
+  if (status != 0) {
+    uv_loop_close(uv_.get());
+    return status;
+  }
   uv_prepare_init(uv_.get(), &hooks_->before_poll);
   uv_check_init(uv_.get(), &hooks_->after_poll);
   uv_idle_init(uv_.get(), &hooks_->no_wait);
@@ -46,12 +60,14 @@ Loop::Loop()
                    [](uv_prepare_t* h) { static_cast<Loop*>(h->data)->end_of_batch(); });
   uv_check_start(&hooks_->after_poll,
                  [](uv_check_t* h) { static_cast<Loop*>(h->data)->end_of_batch(); });
-  hooks_->wake.data = this;
-  uv_async_init(uv_.get(), &hooks_->wake,
-                [](uv_async_t* h) { static_cast<Loop*>(h->data)->run_posted(); });
+  return 0;
 }
 
 Loop::~Loop() {
+  {
+    const std::lock_guard lock(posted_mutex_);
+    posted_.clear();
+  }
   while (!retired_.empty() || !tasks_.empty()) end_of_batch();
   threads_.reset();
   close_all(uv_.get());

@@ -27,9 +27,11 @@ class Threads;
 /// Everything that was made with it must be destroyed before it.
 class Loop {
  public:
+  /// Throws std::runtime_error where the system has no descriptors left for it.
   Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
+  /// What was posted and has not run never does.
   ~Loop();
 
   /// Runs until stop().
@@ -76,6 +78,7 @@ class Loop {
   friend class Task;
   struct Hooks;
 
+  int init_handles();
   void schedule(Task* task);
   void unschedule(Task* task);
   void end_of_batch();

@@ -107,6 +107,7 @@ TunDevice::~TunDevice() = default;
 void TunDevice::start(PacketSink& sink, std::function<void(const Error&)> on_failed) {
   sink_ = &sink;
   on_failed_ = std::move(on_failed);
+  if (auto usable = watcher_.usable(); !usable) return fail(usable.error());
   watcher_.want(true, false);
 }
 
@@ -122,9 +123,11 @@ void TunDevice::on_readable() {
   for (int i = 0; i < kBatchPackets && batch_bytes_ < kBatchBytes && last == Read::packet; ++i) {
     last = read_one();
   }
-  const int error_number = errno;
+  const int error_number = last == Read::ended ? ENODEV : errno;
   sink_->on_batch_end();
-  if (last == Read::failed) fail(error_number);
+  if (last == Read::failed || last == Read::ended) {
+    fail(error_from_errno(error_number, "reading from the TUN interface"));
+  }
 }
 
 TunDevice::Read TunDevice::read_one() {
@@ -135,6 +138,7 @@ TunDevice::Read TunDevice::read_one() {
   const ssize_t n =
       ::readv(fd_.get(), parts.data() + skipped, static_cast<int>(parts.size() - skipped));
   if (n < 0) return errno == EAGAIN || errno == EINTR ? Read::nothing : Read::failed;
+  if (n == 0) return Read::ended;  // not of a TUN, but of a socket in its place
   const size_t header_size = vnet_hdr_ ? sizeof header : 0;
   if (static_cast<size_t>(n) <= header_size) return Read::packet;
   const size_t length = static_cast<size_t>(n) - header_size;
@@ -144,11 +148,9 @@ TunDevice::Read TunDevice::read_one() {
   return Read::packet;
 }
 
-void TunDevice::fail(int error_number) {
+void TunDevice::fail(const Error& error) {
   stop();
-  if (auto on_failed = std::exchange(on_failed_, nullptr)) {
-    on_failed(error_from_errno(error_number, "reading from the TUN interface"));
-  }
+  if (auto on_failed = std::exchange(on_failed_, nullptr)) on_failed(error);
 }
 
 bool TunDevice::send(std::span<const Bytes> parts, const Offload& offload) {

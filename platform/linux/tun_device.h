@@ -28,11 +28,11 @@ class TunDevice final : public tun2socks::PacketDevice {
   bool offloads() const override { return vnet_hdr_; }
 
  private:
-  enum class Read { packet, nothing, failed };
+  enum class Read { packet, nothing, ended, failed };
 
   void on_readable();
   Read read_one();
-  void fail(int error_number);
+  void fail(const Error& error);
 
   UniqueFd fd_;
   uint16_t mtu_;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <future>
 #include <memory>
 #include <string>
+#include <stdexcept>
 #include <thread>
 #include <vector>
 
@@ -38,6 +40,30 @@ TEST(Loop, RunsPostedFunctionsInOrderFromOtherThreads) {
   other.join();
   ASSERT_EQ(order.size(), 100U);
   for (int i = 0; i < 100; ++i) EXPECT_EQ(order[static_cast<size_t>(i)], i);
+}
+
+TEST(Loop, WhatIsPostedTooLateNeverRuns) {
+  bool ran = false;
+  auto held = std::make_shared<int>(7);
+  {
+    Loop loop;
+    loop.post([&loop] { loop.stop(); });
+    loop.run();
+    loop.post([&ran, held] { ran = true; });
+    EXPECT_EQ(held.use_count(), 2);
+  }
+  EXPECT_FALSE(ran);
+  EXPECT_EQ(held.use_count(), 1);
+}
+
+TEST(Loop, ThrowsWhereThereAreNoDescriptors) {
+  rlimit former{};
+  ::getrlimit(RLIMIT_NOFILE, &former);
+  const rlimit none{3, former.rlim_max};  // those of the standard streams
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  EXPECT_THROW(Loop(), std::runtime_error);
+  ::setrlimit(RLIMIT_NOFILE, &former);
+  Loop loop;  // and nothing of the failed one is in the way
 }
 
 TEST(Loop, RetiresOnlyAfterTheCallback) {
@@ -234,6 +260,17 @@ TEST(FdWatcher, ReportsAndReleases) {
   first.want(true, false);
   ASSERT_EQ(::write(writer.get(), "x", 1), 1);
   EXPECT_TRUE(run_until(loop, [&] { return readable == 11; }));
+}
+
+TEST(FdWatcher, SaysWhatItCannotWatch) {
+  Loop loop;
+  const UniqueFd file(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+  FdWatcher watcher(loop, file.get(), [](FdWatcher::Ready) { FAIL(); });
+  ASSERT_FALSE(watcher.usable());
+  EXPECT_NE(watcher.usable().error().message.find("not permitted"), std::string::npos);
+  watcher.want(true, true);
+  watcher.want(false, false);
+  watcher.release();
 }
 
 TEST(Signal, IsDelivered) {
