@@ -191,7 +191,8 @@ struct Config {
   Names dns;
   RuleSettings rules;
   AccountSettings account;
-  unsigned memory = 0;  ///< megabytes that buffers may take in all; 0: no budget
+  bool keep_trying = false;  ///< also when the first connection fails, as long as that may pass
+  unsigned memory = 0;       ///< megabytes that buffers may take in all; 0: no budget
 
   std::optional<log::Level>
       log_level;         ///< default: info; warn with a command, whose terminal it is

@@ -7,10 +7,14 @@
 #include "core/base/log.h"
 #include "core/config_ssh.h"
 #include "core/datagram_lane.h"
+#include "core/ssh/connector.h"
 #include "core/tls/handshake.h"
 
 namespace tunproxy {
 namespace {
+
+constexpr Duration kFirstPause = 250ms;
+constexpr Duration kLongestPause = 30s;
 
 // Whether an address means another host, or none, where the SOCKS5 server is.
 bool only_here(const IpAddress& address) {
@@ -23,7 +27,11 @@ bool only_here(const IpAddress& address) {
 }  // namespace
 
 Socks5WayOut::Socks5WayOut(io::Loop& loop, const Config& config, const Platform& platform)
-    : loop_(loop), config_(config), platform_(platform) {}
+    : loop_(loop),
+      config_(config),
+      platform_(platform),
+      backoff_(kFirstPause, kLongestPause),
+      pause_(loop, [this] { probe(); }) {}
 
 // What uses the client goes before it.
 Socks5WayOut::~Socks5WayOut() {
@@ -38,15 +46,36 @@ void Socks5WayOut::start(net::Done<void> done) {
   auto options = client_options();
   if (!options) return done(options.error());
   client_ = std::make_unique<socks5::Client>(loop_, *config_.socks5.server, std::move(*options));
+  done_ = std::move(done);
   set_state(TunnelState::connecting, nullptr);
-  attempt_ = client_->probe([this, done = std::move(done)](Result<void> probed) {
-    if (!probed) {
-      set_state(TunnelState::failed, &probed.error());
-      return done(std::move(probed));
-    }
+  probe();
+}
+
+void Socks5WayOut::probe() {
+  attempt_ = client_->probe([this](Result<void> outcome) { probed(std::move(outcome)); });
+}
+
+void Socks5WayOut::probed(Result<void> outcome) {
+  if (outcome) {
     started();
-    done({});
-  });
+    return std::exchange(done_, nullptr)({});
+  }
+  const Error& error = outcome.error();
+  if (!config_.keep_trying || ssh::permanent(error)) {
+    set_state(TunnelState::failed, &error);
+    return std::exchange(done_, nullptr)(std::move(outcome));
+  }
+  if (state_ == TunnelState::connecting) {
+    log::warn("the SOCKS5 server is not there yet ({}); it is tried again", error.message);
+    set_state(TunnelState::reconnecting, &error);
+  }
+  pause_.start(backoff_.next(error, loop_.now()));
+}
+
+void Socks5WayOut::network_changed() {
+  if (!pause_.active()) return;
+  pause_.stop();
+  probe();
 }
 
 Result<socks5::ClientOptions> Socks5WayOut::client_options() const {

@@ -9,7 +9,9 @@
 #include "core/dns/datagram_forwarder.h"
 #include "core/dns/forwarder.h"
 #include "core/io/loop.h"
+#include "core/io/timer.h"
 #include "core/socks5/client.h"
+#include "core/ssh/backoff.h"
 #include "core/tls/context.h"
 #include "core/udp/watched_proxy.h"
 #include "core/way_out.h"
@@ -33,7 +35,7 @@ class Socks5WayOut final : public WayOut {
   net::NameService* names() override;
 
   Result<void> reload() override;
-  void network_changed() override {}
+  void network_changed() override;
   void pause() override {}
   void wake() override {}
 
@@ -44,6 +46,8 @@ class Socks5WayOut final : public WayOut {
   Result<socks5::ClientOptions> client_options() const;
   Result<void> load_certificates();
   std::vector<Endpoint> resolvers() const;
+  void probe();
+  void probed(Result<void> outcome);
   void started();
   void set_state(TunnelState state, const Error* error);
 
@@ -54,7 +58,10 @@ class Socks5WayOut final : public WayOut {
   TunnelState state_ = TunnelState::idle;
   std::shared_ptr<tls::ClientContext> certificates_;  // of the next connection; nullptr: no TLS
   std::unique_ptr<socks5::Client> client_;
+  net::Done<void> done_;  // set: the server has not answered yet
   std::unique_ptr<net::Attempt> attempt_;
+  ssh::Backoff backoff_;
+  io::Timer pause_;  // between probes
   std::unique_ptr<dns::Forwarder> forwarder_;
   std::unique_ptr<udp::WatchedProxy> datagrams_;
   std::unique_ptr<dns::DatagramForwarder> names_by_udp_;

@@ -90,8 +90,11 @@ void SshWayOut::start(net::Done<void> done) {
 
 Result<void> SshWayOut::make_way() {
   const SshWay::Outside outside{platform_.prepare_socket, platform_.prepare_child};
-  auto way = SshWay::create(loop_, config_.ssh, outside,
-                            [this](const SshHost& host) { return connection(host); });
+  auto way = SshWay::create(loop_, config_.ssh, outside, [this](const SshHost& host) {
+    ssh::SupervisorOptions options = connection(host);
+    options.keep_trying = config_.keep_trying;
+    return options;
+  });
   if (!way) return way.error();
   way_ = std::move(*way);
   way_->on_start_state(
@@ -131,6 +134,7 @@ ssh::SupervisorOptions SshWayOut::quiet_to_server() {
 ssh::PoolOptions SshWayOut::pool_options() {
   ssh::PoolOptions options;
   options.session = to_server();
+  options.session.keep_trying = config_.keep_trying;
   options.make_quiet_login = [this] { return make_quiet_login(); };
   options.sessions = config_.ssh.sessions;
   return options;
@@ -218,7 +222,8 @@ void SshWayOut::enforce_there(std::vector<rules::FarRule> rules) {
 void SshWayOut::pool_state(ssh::Pool::State state, const Error* error) {
   switch (state) {
     case ssh::Pool::State::reconnecting:
-      log::warn("the SSH connection is lost ({}); traffic waits while a new one is made",
+      log::warn("{} ({}); traffic waits while a new one is made",
+                state_ == TunnelState::online ? "the SSH connection is lost" : "no SSH connection",
                 error != nullptr ? error->message : "it does not answer");
       break;
     case ssh::Pool::State::online:
@@ -276,12 +281,12 @@ void SshWayOut::network_changed() {
 
 // Without probes nothing is found dead; the system wakes nobody for them either.
 void SshWayOut::pause() {
-  pool_->set_keepalive(0s);
+  if (pool_) pool_->set_keepalive(0s);
   if (lane_) lane_->set_keepalive(0s);
 }
 
 void SshWayOut::wake() {
-  pool_->set_keepalive(keepalive());
+  if (pool_) pool_->set_keepalive(keepalive());
   if (lane_) lane_->set_keepalive(keepalive());
   network_changed();
 }

@@ -101,9 +101,14 @@ Duration Supervisor::patience() const {
 
 void Supervisor::connection_failed(Error error) {
   ++silent_tries_;
-  const bool again = state_ == State::reconnecting || state_ == State::online;
+  const bool first = state_ == State::connecting || state_ == State::authenticating;
+  const bool again = !first || (options_.keep_trying && options_.reconnect);
   if (again && !permanent(error)) {
-    log::info("reconnect failed: {}", error.message);
+    if (first) {
+      set_state(State::reconnecting, &error);
+    } else {
+      log::info("reconnect failed: {}", error.message);
+    }
     return connect_later(error);
   }
   if (state_ == State::online) {  // the session in doubt may yet answer

@@ -24,7 +24,8 @@ namespace tunproxy::ssh {
 ///   idle, stopped ──start()──► connecting ──► authenticating ──► online ⇄ reconnecting
 ///
 /// All but idle lead to stopped by stop(), and to failed for good where the server refuses for a
-/// reason that stays (host key, login), or where it shall not reconnect. A server that does not
+/// reason that stays (host key, login), where it shall not reconnect, or where the first connection
+/// fails; with keep_trying that leads to reconnecting, too. A server that does not
 /// answer a probe is doubted: while that lasts, a second connection is tried beside the first. If
 /// it succeeds, new flows go to it, and the first keeps its own until they end or it is dead.
 class Supervisor final : public net::Proxy {

@@ -29,7 +29,10 @@ struct SupervisorOptions {
   LookUp look_up_again;
   SessionOptions session;
   std::function<Result<std::unique_ptr<Login>>()> make_login;  ///< called for each connection
-  bool reconnect = true;    ///< false: one connection, and `failed` when it is lost
+  bool reconnect = true;  ///< false: one connection, and `failed` when it is lost
+  /// The first connection is tried again as a lost one is, and start() waits for it: only a refusal
+  /// that stays ends that.
+  bool keep_trying = false;
   Duration keepalive = 5s;  ///< silence after which the server is probed (see Liveness); 0: never
   Duration wait_for_session = 10s;  ///< how long a flow waits for a reconnect
   Duration first_pause = 250ms;     ///< before a reconnect; grows up to (see Backoff):

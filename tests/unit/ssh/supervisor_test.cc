@@ -42,6 +42,7 @@ class SupervisorTest : public testing::SessionTest {
     options.first_pause = 10ms;
     options.longest_pause = 50ms;
     options.wait_for_session = 60s;
+    options.keep_trying = keep_trying_;
     options.make_login = [this]() -> Result<std::unique_ptr<ssh::Login>> {
       if (bad_login_) return *bad_login_;
       return login(*sshd_);
@@ -80,6 +81,7 @@ class SupervisorTest : public testing::SessionTest {
     return flow;
   }
 
+  bool keep_trying_ = false;
   Duration asleep_{};
   std::unique_ptr<Tap> tap_;
   std::unique_ptr<ssh::Supervisor> supervisor_;
@@ -165,6 +167,35 @@ TEST_F(SupervisorTest, AServerThatIsNotThereFailsTheStart) {
   ASSERT_FALSE(started);
   EXPECT_EQ(started.error().code, ErrorCode::server_unreachable);
   EXPECT_NE(started.error().message.find(closed.to_string()), std::string::npos);
+  EXPECT_EQ(supervisor_->state(), State::failed);
+}
+
+TEST_F(SupervisorTest, KeepsTryingFromTheFirstConnectionOn) {
+  keep_trying_ = true;
+  make_supervisor(tap_->address());
+  tap_->refuse(true);
+  std::optional<Result<void>> outcome;
+  supervisor_->start([&](Result<void> started) { outcome = std::move(started); });
+  ASSERT_TRUE(run_until([&] { return tap_->refusals() >= 3; }));
+  EXPECT_FALSE(outcome);
+  EXPECT_EQ(supervisor_->state(), State::reconnecting);
+  EXPECT_TRUE(reason_);
+  tap_->refuse(false);
+  ASSERT_TRUE(run_until([&] { return outcome.has_value(); }));
+  EXPECT_TRUE(*outcome);
+  EXPECT_EQ(states_.back(), State::online);
+}
+
+TEST_F(SupervisorTest, KeepsTryingUntilARefusalThatStays) {
+  keep_trying_ = true;
+  make_supervisor(tap_->address());
+  tap_->refuse(true);
+  std::optional<Result<void>> outcome;
+  supervisor_->start([&](Result<void> started) { outcome = std::move(started); });
+  ASSERT_TRUE(run_until([&] { return supervisor_->state() == State::reconnecting; }));
+  bad_login_ = Error{ErrorCode::authentication_failed, "no"};
+  ASSERT_TRUE(run_until([&] { return outcome.has_value(); }));
+  EXPECT_EQ(outcome->error().code, ErrorCode::authentication_failed);
   EXPECT_EQ(supervisor_->state(), State::failed);
 }
 
