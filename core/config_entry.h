@@ -77,6 +77,12 @@ inline Setting secret(Setting setting) {
   return setting;
 }
 
+/// Not in the library, which has `instead`.
+inline Setting program_only(std::string_view instead, Setting setting) {
+  setting.instead = instead;
+  return setting;
+}
+
 inline Setting rival_of(std::string_view key, Setting setting) {
   setting.rival = key;
   return setting;

@@ -94,6 +94,16 @@ Result<void> set(Config& config, const Setting& setting, std::string_view text) 
   return Error{done.error().code, fmt::format("{}: {}", setting.key, done.error().message)};
 }
 
+Result<void> check_for_library(const Config& config) {
+  const Config fresh;
+  for (const Setting& setting : settings()) {
+    if (setting.instead.empty() || setting.get(config) == setting.get(fresh)) continue;
+    return Error{ErrorCode::usage,
+                 fmt::format("{}: not in the library: {}", setting.key, setting.instead)};
+  }
+  return {};
+}
+
 Result<void> set(Config& config, std::string_view key, std::string_view text) {
   const Setting* setting = find_setting(key);
   if (setting == nullptr) return Error{ErrorCode::usage, unknown_key(key)};

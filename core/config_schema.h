@@ -21,10 +21,11 @@ struct Setting {
   std::string_view group{};
   ValueKind kind = ValueKind::text;
   bool list = false;
-  bool secret = false;       ///< never printed
-  bool command_line = true;  ///< else only in files and by set(), for nobody else to see
-  std::string_view needs{};  ///< the key without which it means nothing
-  std::string_view rival{};  ///< the key that this one overrides: there is one or the other
+  bool secret = false;         ///< never printed
+  bool command_line = true;    ///< else only in files and by set(), for nobody else to see
+  std::string_view needs{};    ///< the key without which it means nothing
+  std::string_view rival{};    ///< the key that this one overrides: there is one or the other
+  std::string_view instead{};  ///< of a key that the library does not have: what it has
 
   /// Sets it, or adds one to a list. Errors name neither key nor place.
   std::function<Result<void>(Config&, std::string_view text)> set{};
@@ -42,6 +43,8 @@ std::string unknown_key(std::string_view key);
 
 /// Sets it, or adds one to a list. Errors name the key.
 Result<void> set(Config& config, const Setting& setting, std::string_view text);
+/// For the C API. Error usage: `config` sets a key that only the command line has.
+Result<void> check_for_library(const Config& config);
 /// For the C API: sets one key, or adds to a list, from text; empty text resets it. Errors name the
 /// key.
 Result<void> set(Config& config, std::string_view key, std::string_view text);

@@ -8,6 +8,13 @@ namespace {
 
 constexpr unsigned kMany = 1'000'000;
 
+// What the library has instead.
+constexpr std::string_view kOwnDevice =
+    "the program makes the interface and its routes, and hands it and its MTU to "
+    "tunproxy_start_…()";
+constexpr std::string_view kOwnCommand = "the program runs commands itself";
+constexpr std::string_view kOwnLog = "the callback `log` gets the lines";
+
 struct Upstream {
   bool tls = false;
   Target server;
@@ -104,6 +111,7 @@ Setting command_setting() {
   Setting setting = many({"command", "WORD", "The command, word by word, as after --"},
                          TUNPROXY_FIELD(command), text_form());
   setting.command_line = false;
+  setting.instead = kOwnCommand;
   return setting;
 }
 
@@ -139,7 +147,7 @@ std::vector<Setting> upstream_settings() {
 }
 
 std::vector<Setting> tun_settings() {
-  return {
+  std::vector<Setting> device = {
       rival_of("no-tun", one({"tun", "NAME", "Name of the TUN (default: the first free tunproxyN)"},
                              TUNPROXY_FIELD(tun_name), text_form())),
       rival_of("tun", no_tun_setting()),
@@ -150,8 +158,10 @@ std::vector<Setting> tun_settings() {
            TUNPROXY_FIELD(routes), cidr_form()),
       many({"exclude", "CIDR", "Leave this block out of the tunnel (repeatable)"},
            TUNPROXY_FIELD(excluded), cidr_form()),
-      command_setting(),
   };
+  for (Setting& setting : device) setting.instead = kOwnDevice;
+  device.push_back(command_setting());
+  return device;
 }
 
 std::vector<Setting> listener_settings() {
@@ -243,8 +253,13 @@ std::vector<Setting> log_settings() {
       one({"log-level", "LEVEL",
            "trace, debug, info, warn, error or off (default: info; warn with -- COMMAND)"},
           TUNPROXY_FIELD(log_level), level_form()),
-      one({"log-file", "FILE", "Append the log to FILE (default: standard error)"},
-          TUNPROXY_FIELD(log_file), path_form()),
+      one({"keep-trying", "",
+           "Try again when the first connection fails, too, as a service does at boot; a refused "
+           "key or login still ends it"},
+          TUNPROXY_FIELD(keep_trying), flag_form()),
+      program_only(kOwnLog,
+                   one({"log-file", "FILE", "Append the log to FILE (default: standard error)"},
+                       TUNPROXY_FIELD(log_file), path_form())),
   };
 }
 

@@ -119,7 +119,7 @@ Result<void> Tunnel::serve_packets(tun2socks::PacketDevice& device) {
   if (!engine) return engine.error();
   engine_ = std::move(*engine);
   engine_->start([this](const Error& error) {
-    if (failed_) failed_(error);
+    if (failed_) failed_({ErrorCode::device_lost, error.message});
   });
   return {};
 }
@@ -158,6 +158,7 @@ void Tunnel::memory_pressure(MemoryPressure pressure) {
 }
 
 Result<void> Tunnel::reload() {
+  if (!oversight_) return Error{ErrorCode::usage, "there is nothing to read again yet"};
   auto ruled = oversight_->reload(config_.rules);
   out_->enforce_there(rules::far_rules(oversight_->keeper().rules()));
   return joined({std::move(ruled), out_->reload(), listener_ ? listener_->reload() : Result<void>()});

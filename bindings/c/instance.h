@@ -36,8 +36,8 @@ tunproxy_result code_for(const Error& error);
 
 class Run;
 
-/// Thread-safe, but for the destructor. `mutex_` guards what the threads share; `calls_` lets one
-/// start or stop happen at a time. Callbacks run without either.
+/// Thread-safe, but for the destructor. `mutex_` guards what the threads share and is never held
+/// for long. Callbacks run without it.
 class Instance {
  public:
   explicit Instance(const tunproxy_callbacks& callbacks);
@@ -53,31 +53,41 @@ class Instance {
   Outcome answer(tunproxy_question question, std::optional<Secret> answer);
   /// Runs `order` with the tunnel, in its thread, soon.
   Outcome tell(std::function<void(Tunnel&)> order);
-  /// The same, and waits for it; nothing happens while there is no tunnel.
+  /// The same, and waits for it; at once if a callback in that thread asks. Nothing happens while
+  /// there is no tunnel.
   Outcome ask(const std::function<void(Tunnel&)>& question);
   Outcome stop(std::optional<Duration> timeout);
 
   const tunproxy_callbacks& callbacks() const { return callbacks_; }
   tunproxy_state state() const;
-  /// From the run, which ends before this does.
-  void set_state(tunproxy_state state);
+  /// In the thread of the run: keeps the state and tells the program. Nothing but the end comes
+  /// after TUNPROXY_FAILED.
+  void report(tunproxy_state state, const Error* reason);
   /// A callback of this instance is on this thread's stack.
   bool in_callback() const;
+  /// This thread is the one of the run.
+  bool in_own_thread() const;
 
  private:
+  // idle → starting → running → idle; starting → idle if it cannot.
+  enum class Phase : uint8_t { idle, starting, running };
+
+  Outcome prepare(Device::Kind kind, uint16_t mtu, Config& config) const;
+  Outcome begin(Device device, Config config);
   void thread_main();
-  void join_thread();
+  void live();
 
   const tunproxy_callbacks callbacks_;
-  std::mutex calls_;  // held by start and stop; before mutex_
   mutable std::mutex mutex_;
-  std::condition_variable ended_;
+  std::condition_variable changed_;  // phase_, stopping_, an answer to ask()
   Config config_;
-  Config run_config_;     // of the run, and untouched while it lasts
-  Device device_;         // of the run that is about to begin
-  bool running_ = false;  // the thread is there, though it may be about to end
+  Config run_config_;  // of the run, and untouched while it lasts
+  Device device_;      // of the run that is about to begin
+  Phase phase_ = Phase::idle;
+  uint64_t starts_ = 0;  // so that who waits for an end does not wait for the next one
   bool stopping_ = false;
   Run* run_ = nullptr;  // while it can be talked to
+  uint64_t lives_ = 0;  // how often run_ was taken away
   tunproxy_state last_state_ = TUNPROXY_IDLE;
   std::thread thread_;
 };

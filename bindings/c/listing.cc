@@ -33,9 +33,8 @@ void count_flows(const account::Account& account, tunproxy_stats& stats) {
   }
 }
 
-void describe(const account::Flow& flow, Instant now, tunproxy_flow& to) {
-  to = {};
-  to.size = sizeof to;
+tunproxy_flow describe(const account::Flow& flow, Instant now) {
+  tunproxy_flow to{};
   to.id = flow.id;
   to.protocol = protocol_of(flow);
   to.owner = flow.origin ? flow.origin->owner : -1;
@@ -45,8 +44,9 @@ void describe(const account::Flow& flow, Instant now, tunproxy_flow& to) {
   to.bytes_down = flow.down;
   std::snprintf(to.source, sizeof to.source, "%s",
                 flow.origin ? flow.origin->program.to_string().c_str() : "");
-  if (flow.command == account::Command::associate) return;
+  if (flow.command == account::Command::associate) return to;
   std::snprintf(to.target, sizeof to.target, "%s", flow.target.to_string().c_str());
+  return to;
 }
 
 }  // namespace
@@ -68,13 +68,17 @@ void fill(Instance& instance, tunproxy_stats& stats) {
   std::memcpy(&stats, &now, now.size);
 }
 
+// The program's elements may be shorter, or longer, than ours.
 size_t fill(Instance& instance, tunproxy_flow* flows, size_t capacity) {
+  const size_t stride = capacity > 0 ? flows->size : 0;
   size_t count = 0;
   instance.ask([&](Tunnel& tunnel) {
     if (tunnel.account() == nullptr) return;
     for (const account::Flow& flow : tunnel.account()->flows()) {
-      if (count < capacity) describe(flow, tunnel.now(), flows[count]);
-      ++count;
+      if (count++ >= capacity) continue;
+      tunproxy_flow now = describe(flow, tunnel.now());
+      now.size = std::min(stride, sizeof now);
+      std::memcpy(reinterpret_cast<uint8_t*>(flows) + (count - 1) * stride, &now, now.size);
     }
   });
   return count;

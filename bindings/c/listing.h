@@ -10,7 +10,8 @@ namespace tunproxy::c_api {
 
 /// As far as stats.size goes. All counters are 0 while it does not run.
 void fill(Instance& instance, tunproxy_stats& stats);
-/// How many flows there are; the first `capacity` of them are in `flows`.
+/// How many flows there are; the first `capacity` of them are in `flows`, whose first element says
+/// how large each is.
 size_t fill(Instance& instance, tunproxy_flow* flows, size_t capacity);
 
 }  // namespace tunproxy::c_api

@@ -20,7 +20,7 @@ size_t PacketQueue::push(const tunproxy_packet* packets, size_t count) {
     was_empty = incoming_.lengths.empty();
     for (; taken < count; ++taken) {
       const tunproxy_packet& packet = packets[taken];
-      if (packet.length == 0 || packet.length > kLongestPacket) continue;
+      if (packet.data == nullptr || packet.length == 0 || packet.length > kLongestPacket) continue;
       const size_t bytes =
           incoming_.bytes.size() + packet.length + tun2socks::PacketSink::kPacketSlack;
       if (incoming_.lengths.size() == kMaxPackets || bytes > kMaxBytes) break;

@@ -24,6 +24,26 @@ tunproxy_log_level log_level(log::Level level) {
   return TUNPROXY_LOG_ERROR;
 }
 
+tunproxy_state state_for(TunnelState state) {
+  switch (state) {
+    case TunnelState::idle:
+      return TUNPROXY_IDLE;
+    case TunnelState::connecting:
+      return TUNPROXY_CONNECTING;
+    case TunnelState::authenticating:
+      return TUNPROXY_AUTHENTICATING;
+    case TunnelState::online:
+      return TUNPROXY_ONLINE;
+    case TunnelState::reconnecting:
+      return TUNPROXY_RECONNECTING;
+    case TunnelState::stopped:
+      return TUNPROXY_STOPPED;
+    case TunnelState::failed:
+      break;
+  }
+  return TUNPROXY_FAILED;
+}
+
 }  // namespace
 
 std::shared_ptr<const log::Sink> log_sink(const Instance& instance, const Config& config) {
@@ -47,9 +67,8 @@ Run::Run(Instance& instance, const Config& config, Device device)
   look_up_by_the_program();
   make_device(std::move(device));
   tunnel_ = std::make_unique<Tunnel>(loop_, config_, platform());
-  tunnel_->on_state([this](TunnelState state, const Error* reason) {
-    tell(static_cast<tunproxy_state>(state), reason);
-  });
+  tunnel_->on_state([this](TunnelState state, const Error* reason) { way_changed(state, reason); });
+  tunnel_->on_failed([this](const Error& error) { instance_.report(TUNPROXY_FAILED, &error); });
 }
 
 // In this order: the tunnel's flows end before the device that they came by.
@@ -142,12 +161,17 @@ AppPrompter::Callbacks Run::questions() {
   return questions;
 }
 
-void Run::run() {
-  tunnel_->start([this](Result<void> started) {
-    if (started) started = bring_up();
-    if (!started) tell(TUNPROXY_FAILED, &started.error());
-  });
+void Run::run() noexcept {
+  tunnel_->start([this](Result<void> outcome) { started(std::move(outcome)); });
   loop_.run();
+}
+
+void Run::started(Result<void> outcome) {
+  if (outcome) outcome = bring_up();
+  if (!outcome) return instance_.report(TUNPROXY_FAILED, &outcome.error());
+  up_ = true;
+  log::info("{}", tunnel_->summary());
+  instance_.report(TUNPROXY_ONLINE, nullptr);
 }
 
 Result<void> Run::bring_up() {
@@ -159,12 +183,10 @@ Result<void> Run::bring_up() {
   return {};
 }
 
-void Run::tell(tunproxy_state state, const Error* reason) {
-  instance_.set_state(state);
-  if (callbacks_.state == nullptr) return;
-  const CallingOut out(instance_);
-  callbacks_.state(callbacks_.user, state, reason != nullptr ? code_for(*reason) : TUNPROXY_OK,
-                   reason != nullptr ? reason->message.c_str() : "");
+// Online is what has ways in as well.
+void Run::way_changed(TunnelState state, const Error* reason) {
+  if (state == TunnelState::online && !up_) return;
+  instance_.report(state_for(state), reason);
 }
 
 }  // namespace tunproxy::c_api

@@ -41,7 +41,7 @@ class Run {
   ~Run();
 
   /// Until the loop is stopped. A tunnel that fails stays, so that nothing goes round it.
-  void run();
+  void run() noexcept;
 
   io::Loop& loop() { return loop_; }
   PacketQueue* packets() { return packets_.get(); }  ///< nullptr: not in packet mode
@@ -54,12 +54,14 @@ class Run {
   void look_up_by_the_program();
   void make_device(Device device);
   Result<void> bring_up();
-  void tell(tunproxy_state state, const Error* reason);
+  void started(Result<void> outcome);
+  void way_changed(TunnelState state, const Error* reason);
   AppPrompter::Callbacks questions();
 
   Instance& instance_;
   const tunproxy_callbacks& callbacks_;
   const Config config_;
+  bool up_ = false;       // the ways in are there, too
   AppPrompter prompter_;  // the loop's threads may still ask when it ends
   io::Loop loop_;
   std::unique_ptr<tun2socks::PacketDevice> fd_device_;

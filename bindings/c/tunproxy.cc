@@ -1,6 +1,6 @@
 #include "bindings/c/tunproxy.h"
 
-#include <fcntl.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <atomic>
@@ -24,6 +24,8 @@ namespace tunproxy::c_api {
 namespace {
 
 constexpr size_t kSmallestCallbacks = offsetof(tunproxy_callbacks, protect_socket);
+constexpr size_t kSmallestStats = offsetof(tunproxy_stats, sessions);
+constexpr size_t kSmallestFlow = offsetof(tunproxy_flow, protocol);
 
 std::atomic<int> instances = 0;
 thread_local std::string error_text;
@@ -167,7 +169,11 @@ int tunproxy_set_toml(tunproxy_tunnel* instance, const char* text) {
 }
 
 int tunproxy_start_fd(tunproxy_tunnel* instance, int fd, uint16_t mtu) {
-  if (fd < 0 || ::fcntl(fd, F_GETFD) < 0) return wrong_argument("fd is no open descriptor");
+  struct stat kind {};
+  if (::fstat(fd, &kind) != 0) return wrong_argument("fd is no open descriptor");
+  if (!S_ISCHR(kind.st_mode) && !S_ISSOCK(kind.st_mode)) {
+    return wrong_argument("fd is no packet device");
+  }
   return with(instance, [&](Instance& self) {
     if (mtu < Config::kSmallestMtu) return bad_mtu();
     return self.start(Device::Kind::fd, fd, mtu);
@@ -221,18 +227,22 @@ int tunproxy_wake(tunproxy_tunnel* instance) {
 }
 
 int tunproxy_memory_pressure(tunproxy_tunnel* instance, tunproxy_pressure pressure) {
-  if (pressure < TUNPROXY_PRESSURE_NONE || pressure > TUNPROXY_PRESSURE_CRITICAL) {
-    return wrong_argument("there is no such pressure");
-  }
+  unsigned level = 0;  // C's enumerations may have any value
+  static_assert(sizeof level == sizeof pressure);
+  std::memcpy(&level, &pressure, sizeof level);
+  if (level > TUNPROXY_PRESSURE_CRITICAL) return wrong_argument("there is no such pressure");
   return with(instance, [&](Instance& self) {
-    return self.tell([pressure](Tunnel& tunnel) {
-      tunnel.memory_pressure(static_cast<tunproxy::MemoryPressure>(pressure));
+    return self.tell([level](Tunnel& tunnel) {
+      tunnel.memory_pressure(static_cast<tunproxy::MemoryPressure>(level));
     });
   });
 }
 
 int tunproxy_reload(tunproxy_tunnel* instance) {
-  return with(instance, [](Instance& self) {
+  return with(instance, [](Instance& self) -> Outcome {
+    if (self.in_own_thread()) {
+      return Failure{TUNPROXY_ERROR_CALLBACK, "not from a callback in the instance's thread"};
+    }
     tunproxy::Result<void> reloaded;
     Outcome asked = self.ask([&](Tunnel& tunnel) { reloaded = tunnel.reload(); });
     if (!asked && !reloaded) asked = Failure{TUNPROXY_ERROR_CONFIG, reloaded.error().message};
@@ -241,7 +251,7 @@ int tunproxy_reload(tunproxy_tunnel* instance) {
 }
 
 int tunproxy_get_stats(tunproxy_tunnel* instance, tunproxy_stats* stats) {
-  if (stats == nullptr || stats->size < offsetof(tunproxy_stats, sessions)) {
+  if (stats == nullptr || stats->size < kSmallestStats) {
     return wrong_argument("stats: size is not set");
   }
   return with(instance, [&](Instance& self) -> Outcome {
@@ -253,7 +263,7 @@ int tunproxy_get_stats(tunproxy_tunnel* instance, tunproxy_stats* stats) {
 int tunproxy_get_flows(tunproxy_tunnel* instance, tunproxy_flow* flows, size_t capacity,
                        size_t* count) {
   if (count == nullptr) return wrong_argument("there is no place for the count");
-  if (capacity > 0 && (flows == nullptr || flows->size != sizeof(tunproxy_flow))) {
+  if (capacity > 0 && (flows == nullptr || flows->size < kSmallestFlow)) {
     return wrong_argument("flows: size is not set");
   }
   return with(instance, [&](Instance& self) -> Outcome {

@@ -86,6 +86,7 @@ const std::map<std::string_view, std::vector<std::string>> kSamples = {
     {"access-log", {"/log/access"}},
     {"access-log-hosts", {"true"}},
     {"memory", {"64"}},
+    {"keep-trying", {"true"}},
     {"log-level", {"debug"}},
     {"log-file", {"/log/t"}},
 };
@@ -122,6 +123,25 @@ TEST(Schema, ResettingGivesTheDefault) {
     ASSERT_TRUE(set(config, setting.key, ""));
     EXPECT_EQ(print_toml(config), fresh) << setting.key;
   }
+}
+
+// What a program that embeds the tunnel does itself.
+TEST(Schema, TheLibraryLacksWhatOnlyTheCommandLineDoes) {
+  std::set<std::string_view> missing;
+  for (const Setting& setting : settings()) {
+    Config config;
+    for (const std::string& text : kSamples.at(setting.key)) {
+      ASSERT_TRUE(set(config, setting.key, text));
+    }
+    const auto good = check_for_library(config);
+    if (good) continue;
+    missing.insert(setting.key);
+    EXPECT_EQ(good.error().message.find(std::string(setting.key) + ": not in the library: "), 0U);
+    ASSERT_TRUE(set(config, setting.key, ""));
+    EXPECT_TRUE(check_for_library(config));
+  }
+  EXPECT_EQ(missing, (std::set<std::string_view>{"command", "exclude", "log-file", "mtu", "no-tun",
+                                                 "route", "tun"}));
 }
 
 TEST(Schema, SecretsAreNeverPrinted) {
