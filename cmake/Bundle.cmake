@@ -1,5 +1,5 @@
-# tunproxy_bundle(TARGET OUTPUT ROOT): a static library OUTPUT that holds ROOT and every static library of this project
-# that it needs, as one object in which only the symbols tunproxy_* can be seen from outside.
+# tunproxy_bundle(TARGET OUTPUT ROOT MAP): a static library OUTPUT that holds ROOT and every static library of this project
+# that it needs, as one object in which only the symbols of the version script MAP can be seen from outside.
 function(tunproxy_static_closure target out)
   get_target_property(links ${target} LINK_LIBRARIES)
   set(found ${${out}})
@@ -16,7 +16,13 @@ function(tunproxy_static_closure target out)
   set(${out} ${found} PARENT_SCOPE)
 endfunction()
 
-function(tunproxy_bundle target output root)
+function(tunproxy_bundle target output root map)
+  file(READ "${map}" names)
+  string(REGEX MATCHALL "tunproxy_[a-z_]+" names "${names}")
+  list(JOIN names "\n" names)
+  set(kept "${CMAKE_CURRENT_BINARY_DIR}/${target}.symbols")
+  file(CONFIGURE OUTPUT "${kept}" CONTENT "${names}\n" @ONLY)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${map}")
   set(parts ${root})
   tunproxy_static_closure(${root} parts)
   list(TRANSFORM parts REPLACE "(.+)" "$<TARGET_FILE:\\1>" OUTPUT_VARIABLE files)
@@ -25,10 +31,11 @@ function(tunproxy_bundle target output root)
   add_custom_command(
     OUTPUT "${output}"
     COMMAND "${CMAKE_COMMAND}" -E rm -f "${output}"
-    COMMAND "${CMAKE_LINKER}" -r -o "${object}" --whole-archive ${first} --no-whole-archive
+    # Without groups: one of the program's by the same name would take the place of ours.
+    COMMAND "${CMAKE_LINKER}" -r --force-group-allocation -o "${object}" --whole-archive ${first} --no-whole-archive
             --start-group ${files} --end-group
-    COMMAND "${CMAKE_OBJCOPY}" --wildcard "--keep-global-symbol=tunproxy_*" "${object}"
+    COMMAND "${CMAKE_OBJCOPY}" "--keep-global-symbols=${kept}" "${object}"
     COMMAND "${CMAKE_AR}" qcs "${output}" "${object}"
-    DEPENDS ${parts} VERBATIM)
+    DEPENDS ${parts} "${kept}" VERBATIM)
   add_custom_target(${target} ALL DEPENDS "${output}")
 endfunction()

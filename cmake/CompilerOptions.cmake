@@ -20,6 +20,11 @@ if(TUNPROXY_MAX_PAGE_SIZE)
   add_link_options("LINKER:-z,max-page-size=${TUNPROXY_MAX_PAGE_SIZE}")
 endif()
 
+# Else templates of ours would be one with those of the program that links the static library.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT TUNPROXY_SANITIZE)
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-fno-gnu-unique>)
+endif()
+
 if(TUNPROXY_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()

@@ -81,6 +81,16 @@ Result<void> Config::check() const {
   return {};
 }
 
+size_t Config::memory_budget() const {
+  constexpr size_t kMegabyte = size_t{1024} * 1024;
+  if (memory == 0 && profile == Profile::mobile) return kMobileMemory * kMegabyte;
+  return memory * kMegabyte;
+}
+
+unsigned Config::most_sessions() const {
+  return ssh.sessions.value_or(profile == Profile::mobile ? kMobileSessions : kDefaultSessions);
+}
+
 std::vector<Cidr> Config::tunnelled() const {
   std::vector<Cidr> blocks = routes;
   if (fake_names() && !routes.empty()) {

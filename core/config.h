@@ -99,7 +99,7 @@ struct SshSettings {
   Password via_password;
   ssh::HostSettings login;  ///< at the server, and at the jumps but for password and alias
   std::string password_file;
-  unsigned sessions = 4;              ///< connections at the same time, at most
+  std::optional<unsigned> sessions;   ///< connections at the same time, at most
   std::optional<unsigned> keepalive;  ///< seconds between probes; default: kDefaultKeepalive
 
   /// The jumps in their order and then the server, with all that ssh_config says of them: made by
@@ -153,6 +153,12 @@ struct RuleSettings {
   std::optional<RuleAction> otherwise;  ///< when none fits; default: as the file says, else allow
 };
 
+/// What the machine is like.
+enum class Profile : uint8_t {
+  desktop,
+  mobile,  ///< little memory: a budget, and fewer connections
+};
+
 /// Who may see what happens.
 struct AccountSettings {
   std::string control;              ///< Unix socket for `tunproxy status`
@@ -167,6 +173,9 @@ struct Config {
   static constexpr uint16_t kDefaultUdpgwPort = 7300;
   static constexpr uint16_t kDnsPort = 53;
   static constexpr unsigned kDefaultKeepalive = 5;
+  static constexpr unsigned kDefaultSessions = 4;
+  static constexpr unsigned kMobileSessions = 2;
+  static constexpr unsigned kMobileMemory = 5;    // megabytes
   static constexpr unsigned kSmallestMtu = 1280;  // IPv6 demands it (RFC 8200 §5)
   static constexpr unsigned kLargestMtu = 65535;
 
@@ -192,7 +201,8 @@ struct Config {
   RuleSettings rules;
   AccountSettings account;
   bool keep_trying = false;  ///< also when the first connection fails, as long as that may pass
-  unsigned memory = 0;       ///< megabytes that buffers may take in all; 0: no budget
+  Profile profile = Profile::desktop;
+  unsigned memory = 0;  ///< megabytes that buffers may take in all; 0: as the profile says
 
   std::optional<log::Level>
       log_level;         ///< default: info; warn with a command, whose terminal it is
@@ -201,6 +211,10 @@ struct Config {
   /// Private addresses stand for names: as asked for, or because a SOCKS5 server resolves nothing
   /// but what it connects to.
   bool fake_names() const { return dns.fake || (tun && socks5.server && !dns.resolver); }
+  /// Bytes that buffers may take in all; 0: no budget.
+  size_t memory_budget() const;
+  /// SSH connections at the same time, at most.
+  unsigned most_sessions() const;
   /// `routes`, and where some are given also the blocks of the fake addresses, if there are any.
   std::vector<Cidr> tunnelled() const;
 

@@ -243,8 +243,14 @@ std::vector<Setting> account_settings() {
           TUNPROXY_FIELD(account.access_log), path_form()),
       one({"access-log-hosts", "", "With the destinations in clear, not hashed"},
           TUNPROXY_FIELD(account.access_log_hosts), flag_form()),
-      one({"memory", "MB", "What all buffers may take; 0: no limit"}, TUNPROXY_FIELD(memory),
-          number_form(0, kMany)),
+      one({"profile", "MACHINE",
+           "desktop, or mobile: little memory, with a budget (see memory) and fewer sessions"},
+          TUNPROXY_FIELD(profile),
+          word_form<Profile>({{"desktop", Profile::desktop}, {"mobile", Profile::mobile}})),
+      one({"memory", "MB",
+           "What all buffers may take; 0: as the profile says, which is no limit (desktop) or 5 "
+           "(mobile)"},
+          TUNPROXY_FIELD(memory), number_form(0, kMany)),
   };
 }
 

@@ -79,7 +79,8 @@ std::vector<Setting> ssh_way_settings() {
           TUNPROXY_FIELD(ssh.via_password.file), path_form()),
       secret(one({"via-password", "TEXT", "The password for that proxy"},
                  TUNPROXY_FIELD(ssh.via_password.text), secret_form())),
-      one({"sessions", "N", "SSH connections at the same time, at most"},
+      one({"sessions", "N",
+           "SSH connections at the same time, at most (default: 4; 2 with --profile mobile)"},
           TUNPROXY_FIELD(ssh.sessions), number_form(1, kMostSessions)),
       one({"keepalive", "SECONDS",
            "Probe a silent server this often; after three it is given up; 0: never (default: what "

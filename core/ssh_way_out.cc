@@ -136,7 +136,7 @@ ssh::PoolOptions SshWayOut::pool_options() {
   options.session = to_server();
   options.session.keep_trying = config_.keep_trying;
   options.make_quiet_login = [this] { return make_quiet_login(); };
-  options.sessions = config_.ssh.sessions;
+  options.sessions = config_.most_sessions();
   return options;
 }
 

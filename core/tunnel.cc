@@ -13,8 +13,6 @@
 namespace tunproxy {
 namespace {
 
-constexpr size_t kMegabyte = size_t{1024} * 1024;
-
 std::unique_ptr<WayOut> make_way_out(io::Loop& loop, const Config& config,
                                      const Platform& platform) {
   if (config.ssh.server) return std::make_unique<SshWayOut>(loop, config, platform);
@@ -113,7 +111,7 @@ Result<void> Tunnel::serve_packets(tun2socks::PacketDevice& device) {
   options.udp_associations = config_.udp_associations;
   options.udp_idle = std::chrono::seconds(config_.udp_idle);
   options.watcher = this;
-  if (config_.memory > 0) options.memory_cap = config_.memory * kMegabyte / 2;
+  if (const size_t budget = config_.memory_budget(); budget > 0) options.memory_cap = budget / 2;
   auto engine = tun2socks::Engine::create(loop_, device, *redirect_, names_.get(),
                                           &packets_way_->datagrams(), options);
   if (!engine) return engine.error();
@@ -136,10 +134,10 @@ void Tunnel::after_flow() {
 
 // Everything that buffers asks the loop's budget, so that this reaches all of it at once.
 void Tunnel::cap_memory(size_t divisor) {
-  constexpr size_t kUsual = 64 * kMegabyte;
-  const size_t cap = config_.memory > 0 ? config_.memory * kMegabyte : kUsual;
-  const bool capped = config_.memory > 0 || divisor > 1;
-  loop_.memory().set_cap(capped ? cap / divisor : MemoryBudget::kNoCap);
+  constexpr size_t kUsual = size_t{64} * 1024 * 1024;
+  const size_t budget = config_.memory_budget();
+  const bool capped = budget > 0 || divisor > 1;
+  loop_.memory().set_cap(capped ? (budget > 0 ? budget : kUsual) / divisor : MemoryBudget::kNoCap);
 }
 
 void Tunnel::memory_pressure(MemoryPressure pressure) {

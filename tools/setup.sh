@@ -14,7 +14,7 @@ readonly test_packages=(clang clang-format libclang-rt-14-dev ccache sshpass lib
   dante-server tinyproxy-bin socat dropbear-bin tinysshd python3-asyncssh
   dnsmasq-base bind9-dnsutils iputils-ping nftables tcpdump procps
   zsh fish tcsh chrony snmp snmpd iperf3 krb5-admin-server krb5-kdc krb5-user sip-tester ngtcp2-client ngtcp2-server
-  dbus-daemon libsystemd-shared openssl default-jdk-headless
+  dbus-daemon libsystemd-shared openssl default-jdk-headless doxygen
   chromium dante-client stunnel4 lftp ncat netcat-openbsd proxychains4 python3-pyftpdlib python3-socks whois)
 
 case "${1:-}" in

@@ -30,14 +30,25 @@ build release
 if ! $quick; then
   step "build: clang, the program and the fuzzers"
   build fuzz tunproxy fuzzers
+  step "build: ThreadSanitizer, the library and the loop"
+  build tsan c_api_driver c_api_test c_api_fuzz io_test ssh_session_test
 fi
 
 step "unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
 ctest --test-dir build/asan -j "$jobs" --output-on-failure --progress
 
+step "the library as it is installed: starts, bulk, memory, symbols, package files"
+ctest --test-dir build/release -R '^c_api' -j "$jobs" --output-on-failure
+
 if ! $quick; then
   step "fuzzers, a minute each"
   ctest --test-dir build/fuzz -R '^fuzz_' -j "$jobs" --output-on-failure
+
+  step "threads under ThreadSanitizer"
+  ctest --test-dir build/tsan -R '^c_api(_fuzz)?$' -j "$jobs" --output-on-failure
+  for test in io/io_test ssh/ssh_session_test; do
+    build/tsan/tests/unit/$test --gtest_brief=1
+  done
 fi
 
 # Both at the same time: a scenario waits more than it computes. Each has namespaces of its own.

@@ -1,16 +1,35 @@
 #include "bindings/c/packet_queue.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace tunproxy::c_api {
 namespace {
 
 constexpr size_t kLongestPacket = 65535 + 40;
+constexpr size_t kShareOfBudget = 16;
+constexpr size_t kKept = size_t{256} * 1024;
+
+size_t most_bytes(size_t budget) {
+  if (budget == 0) return PacketQueue::kMaxBytes;
+  return std::clamp(budget / kShareOfBudget, 2 * kLongestPacket, PacketQueue::kMaxBytes);
+}
 
 }  // namespace
 
-PacketQueue::PacketQueue(io::Loop& loop, uint16_t mtu, Write write)
-    : loop_(loop), mtu_(mtu), write_(std::move(write)), flush_(loop, [this] { flush(); }) {}
+void PacketQueue::Batch::clear(size_t kept) {
+  bytes.clear();
+  lengths.clear();
+  if (bytes.capacity() > kept) std::vector<uint8_t>().swap(bytes);
+}
+
+PacketQueue::PacketQueue(io::Loop& loop, uint16_t mtu, size_t budget, Write write)
+    : loop_(loop),
+      mtu_(mtu),
+      most_bytes_(most_bytes(budget)),
+      kept_(std::min(kKept, most_bytes_ / 4)),
+      write_(std::move(write)),
+      flush_(loop, [this] { flush(); }) {}
 
 size_t PacketQueue::push(const tunproxy_packet* packets, size_t count) {
   size_t taken = 0;
@@ -23,7 +42,7 @@ size_t PacketQueue::push(const tunproxy_packet* packets, size_t count) {
       if (packet.data == nullptr || packet.length == 0 || packet.length > kLongestPacket) continue;
       const size_t bytes =
           incoming_.bytes.size() + packet.length + tun2socks::PacketSink::kPacketSlack;
-      if (incoming_.lengths.size() == kMaxPackets || bytes > kMaxBytes) break;
+      if (incoming_.lengths.size() == kMaxPackets || bytes > most_bytes_) break;
       incoming_.bytes.insert(incoming_.bytes.end(), packet.data, packet.data + packet.length);
       incoming_.bytes.resize(bytes);
       incoming_.lengths.push_back(packet.length);
@@ -53,8 +72,7 @@ void PacketQueue::deliver() {
     next += length + tun2socks::PacketSink::kPacketSlack;
   }
   if (sink_ != nullptr) sink_->on_batch_end();
-  reading_.bytes.clear();
-  reading_.lengths.clear();
+  reading_.clear(kept_);
 }
 
 bool PacketQueue::send(std::span<const Bytes> parts, const tun2socks::Offload&) {
@@ -81,8 +99,7 @@ void PacketQueue::flush() {
   }
   write_(views_.data(), views_.size());
   views_.clear();
-  outgoing_.bytes.clear();
-  outgoing_.lengths.clear();
+  outgoing_.clear(kept_);
 }
 
 }  // namespace tunproxy::c_api

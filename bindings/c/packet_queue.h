@@ -19,12 +19,13 @@ class PacketQueue final : public tun2socks::PacketDevice {
   using Write = std::function<void(const tunproxy_packet* packets, size_t count)>;
 
   static constexpr size_t kMaxPackets = 1024;           ///< that wait for the loop
-  static constexpr size_t kMaxBytes = 4 * 1024 * 1024;  ///< of them
+  static constexpr size_t kMaxBytes = 4 * 1024 * 1024;  ///< of them, without a budget
   static constexpr size_t kBatchPackets = 64;           ///< that go out together, at most
   static constexpr size_t kBatchBytes = 256 * 1024;
 
-  /// `write` takes packets out, in the loop's thread, a batch at a time.
-  PacketQueue(io::Loop& loop, uint16_t mtu, Write write);
+  /// `budget`: bytes that all of the tunnel's buffers may take, 0 if there is no limit. `write`
+  /// takes packets out, in the loop's thread, a batch at a time.
+  PacketQueue(io::Loop& loop, uint16_t mtu, size_t budget, Write write);
 
   /// From any thread, until the loop ends: copies packets in; returns how many there was room for.
   /// Packets of no bytes, or longer than any IP packet, are taken and dropped.
@@ -41,6 +42,9 @@ class PacketQueue final : public tun2socks::PacketDevice {
   struct Batch {
     std::vector<uint8_t> bytes;
     std::vector<size_t> lengths;
+
+    /// Memory beyond `kept` bytes is given back: it was for a burst.
+    void clear(size_t kept);
   };
 
   void deliver();
@@ -48,6 +52,8 @@ class PacketQueue final : public tun2socks::PacketDevice {
 
   io::Loop& loop_;
   const uint16_t mtu_;
+  const size_t most_bytes_;  // that wait
+  const size_t kept_;        // of memory, when nothing does
   const Write write_;
   tun2socks::PacketSink* sink_ = nullptr;
   std::mutex mutex_;

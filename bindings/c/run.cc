@@ -103,11 +103,12 @@ void Run::make_device(Device device) {
     fd_device_ = open_device(loop_, std::move(device.fd), device.mtu);
   }
   if (device.kind == Device::Kind::packets) {
-    packets_ = std::make_unique<PacketQueue>(
-        loop_, device.mtu, [this](const tunproxy_packet* packets, size_t count) {
-          const CallingOut out(instance_);
-          callbacks_.write_packets(callbacks_.user, packets, count);
-        });
+    packets_ =
+        std::make_unique<PacketQueue>(loop_, device.mtu, config_.memory_budget(),
+                                      [this](const tunproxy_packet* packets, size_t count) {
+                                        const CallingOut out(instance_);
+                                        callbacks_.write_packets(callbacks_.user, packets, count);
+                                      });
   }
 }
 

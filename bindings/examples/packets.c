@@ -17,10 +17,10 @@
 
 enum { kBatch = 32, kLongest = 65536 };
 
-static volatile sig_atomic_t ending;
+static volatile sig_atomic_t ending, failed;
 
 static void on_signal(int number) {
-  (void)number;
+  failed = number == SIGUSR1;
   ending = 1;
 }
 
@@ -33,6 +33,7 @@ static void on_log(void *user, tunproxy_log_level level, const char *line) {
 static void on_state(void *user, tunproxy_state state, tunproxy_result reason, const char *text) {
   (void)user;
   fprintf(stderr, "state %d: %s %s\n", state, tunproxy_strerror(reason), text);
+  if (state == TUNPROXY_FAILED) kill(getpid(), SIGUSR1);
 }
 
 /* From the tunnel's thread. What the interface has no room for is dropped, as on any network. */
@@ -49,9 +50,7 @@ static int open_tun(const char *name) {
   request.ifr_flags = IFF_TUN | IFF_NO_PI;
   strncpy(request.ifr_name, name, sizeof request.ifr_name - 1);
   int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0 || ioctl(fd, TUNSETIFF, &request) == 0) return fd;
-  close(fd);
-  return -1;
+  return fd >= 0 && ioctl(fd, TUNSETIFF, &request) == 0 ? fd : -1;
 }
 
 /* Reads what is there, and hands it over until all is taken: a full queue is the interface's to hold up. */
@@ -98,15 +97,15 @@ int main(int argc, char **argv) {
     *value++ = '\0';
     if (tunproxy_set(tunnel, argv[i], value) != TUNPROXY_OK) return fail(argv[i]);
   }
-  if (tunproxy_start_packets(tunnel, 1500) != TUNPROXY_OK) return fail("start");
-
   signal(SIGINT, on_signal);
   signal(SIGTERM, on_signal);
+  signal(SIGUSR1, on_signal);
+  if (tunproxy_start_packets(tunnel, 1500) != TUNPROXY_OK) return fail("start");
   struct pollfd readable = {.fd = fd, .events = POLLIN};
   while (!ending) {
     if (poll(&readable, 1, 1000) > 0) move_packets(tunnel, fd);
   }
   tunproxy_destroy(tunnel);
   close(fd);
-  return 0;
+  return failed;
 }

@@ -14,6 +14,7 @@ import scenarios_cuts
 import scenarios_flows
 import scenarios_limits
 import scenarios_java
+import scenarios_library
 import scenarios_machine
 import scenarios_names
 import scenarios_resolved

@@ -322,11 +322,13 @@ class World:
     def traffic_in_background(self, name, *arguments):
         return self.spawn(CLIENT, name, [sys.executable, TRAFFIC, *map(str, arguments)])
 
-    def tunproxy(self, *arguments, user=None, files=None):
-        """Starts the program in the client's namespace, with at most `files` descriptors; see Program."""
+    def tunproxy(self, *arguments, user=None, files=None, program=None):
+        """Starts the program, or another one that was built with it, in the client's namespace, with at most `files`
+        descriptors; see Program."""
         environment = {"PATH": os.environ["PATH"], "HOME": self.directory, "TERM": "dumb",
                        "ASAN_OPTIONS": "detect_leaks=1:exitcode=99", "UBSAN_OPTIONS": "print_stacktrace=1"}
-        command = [FORMER["program"], *map(str, arguments)]
+        path = FORMER["program"] if program is None else os.path.join(os.path.dirname(FORMER["program"]), program)
+        command = [path, *map(str, arguments)]
         if user is not None:
             command = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *command]
         if files is not None:

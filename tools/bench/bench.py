@@ -30,6 +30,7 @@ import tempfile
 import time
 
 import bench_link
+import bench_memory
 import bench_udp
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -133,7 +134,8 @@ class Lab:
             stdout=subprocess.PIPE if wait_for else log)
         process.log = log.name
         self.processes.append(process)
-        if wait_for and wait_for not in process.stdout.readline():
+        process.first_line = process.stdout.readline() if wait_for else ""
+        if wait_for and wait_for not in process.first_line:
             raise RuntimeError(f"{command[0]} did not start: {pathlib.Path(log.name).read_text()}")
         return process
 
@@ -155,7 +157,7 @@ class Servers:
     """sshd, a plain SOCKS5 server and the target, in namespace "s"."""
 
     def __init__(self, lab):
-        self.space, self.target = lab.namespace("s"), TARGET
+        self.space, self.target, self.port = lab.namespace("s"), TARGET, TARGET_PORT
         run("ip", "-n", self.space, "address", "add", f"{TARGET}/32", "dev", "lo")
         lab.pin_cubic(self.space)
         self.key, self.known_hosts = lab.folder / "key", lab.folder / "known_hosts"
@@ -374,6 +376,12 @@ class Bench:
         print_table("Idle", ["", "wake-ups/min", "RSS MB before",
                              f"RSS MB with {self.arguments.idle} connections"], rows)
 
+    def memory(self):
+        """Of the library on a phone, over what the process had before."""
+        online, most = bench_memory.measure(self.lab, self.servers, 1000, 100, {"profile": "mobile"})
+        print_table("Library, profile mobile", ["", "RSS MB more, online", "at most, 1000 TCP flows and 100 associations busy"],
+                    [["fd mode", f"{online:.1f}", f"{most:.1f}"]])
+
     def opens(self, subjects):
         figures = {subject.name: [] for subject in subjects}
         for _ in range(self.arguments.rounds):
@@ -399,6 +407,9 @@ class Bench:
             else:
                 what = line
         print_table("A decision of the rules", ["", "known of the flow", "ns"], rows)
+def raise_descriptor_limit():
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def parse_arguments():
@@ -410,7 +421,7 @@ def parse_arguments():
     parser.add_argument("--idle", type=int, default=1000, help="idle connections to hold")
     parser.add_argument("--rows", action="append", metavar="TEXT", help="only subjects with TEXT in their name")
     parser.add_argument("--skip", action="append", default=[],
-                        choices=["throughput", "idle", "opens", "udp", "line", "rules"])
+                        choices=["throughput", "idle", "opens", "udp", "line", "rules", "memory"])
     for program in ("tun2socks", "udpgw"):
         parser.add_argument(f"--badvpn-{program}", metavar="PROGRAM", help=f"badvpn's {program}, for the UDP rows")
     parser.add_argument("--quick", action="store_true")
@@ -427,8 +438,7 @@ def main():
         sys.exit("bench.py makes network namespaces: run it as root")
     if not (arguments.build / "tools" / "bench" / "load").exists():
         sys.exit(f"no build in {arguments.build}: cmake --preset release && cmake --build --preset release")
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    raise_descriptor_limit()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(1))
     bench = Bench(Lab(arguments.build, arguments.verbose), arguments)
@@ -450,6 +460,8 @@ def main():
     if "line" not in arguments.skip:
         bench_link.measure_all(bench, lambda *words: Subject(bench.lab, bench.servers, *words[:3], False, words[3]),
                                print_table, TARGET)
+    if "memory" not in arguments.skip:
+        bench.memory()
     if "opens" not in arguments.skip:
         bench.opens(bench.start_subjects(far=True))
 

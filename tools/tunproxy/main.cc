@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <exception>
 #include <string>
 #include <utility>
 #include <vector>
@@ -95,6 +96,10 @@ int main(std::vector<std::string> arguments) {
 }  // namespace
 }  // namespace tunproxy::cli
 
-int main(int argc, char** argv) {
+// The loop throws where there are no descriptors for it, before anything of the machine is changed.
+int main(int argc, char** argv) try {
   return tunproxy::cli::main(std::vector<std::string>(argv + 1, argv + argc));
+} catch (const std::exception& failure) {
+  fmt::print(stderr, "tunproxy: {}\n", failure.what());
+  return 1;
 }

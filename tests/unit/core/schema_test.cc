@@ -85,6 +85,7 @@ const std::map<std::string_view, std::vector<std::string>> kSamples = {
     {"metrics", {"127.0.0.1:9100"}},
     {"access-log", {"/log/access"}},
     {"access-log-hosts", {"true"}},
+    {"profile", {"mobile"}},
     {"memory", {"64"}},
     {"keep-trying", {"true"}},
     {"log-level", {"debug"}},
