@@ -113,10 +113,6 @@ void Engine::serve_icmp(const IpPacket& packet) {
   if (output_.send(packet.whole)) ++stats_.echo_replies;
 }
 
-void Engine::reset_udp() {
-  udp_->reset();
-}
-
 void Engine::drop_quiet_udp() {
   udp_->drop_quiet();
 }

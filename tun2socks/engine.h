@@ -29,8 +29,8 @@ class UdpLane;
 class Engine final : private PacketSink {
  public:
   /// `names` may be nullptr: port 53 over UDP is as any other port then. `udp` may be nullptr: all
-  /// other UDP is unreachable then. TCP to port 53 is a flow as any other. Fails (ErrorCode::limit)
-  /// while another Engine lives in this thread.
+  /// other UDP is unreachable then. TCP to port 53 is a flow as any other (dns::Redirect). Fails
+  /// (ErrorCode::limit) while another Engine lives in this thread.
   static Result<std::unique_ptr<Engine>> create(io::Loop& loop, PacketDevice& device,
                                                 net::Proxy& tcp, net::NameService* names,
                                                 net::DatagramProxy* udp,
@@ -39,9 +39,6 @@ class Engine final : private PacketSink {
 
   /// Begins to serve. `on_failed` is called once if the device is gone.
   void start(std::function<void(const Error&)> on_failed);
-  /// The way that carries datagrams changed: closes all UDP associations. The next datagram of each
-  /// local port opens a new one.
-  void reset_udp();
   /// Memory is short: closes the UDP associations in which nothing moved for some seconds.
   void drop_quiet_udp();
   EngineStats stats() const;

@@ -100,10 +100,6 @@ bool UdpLane::may_refuse() {
   return true;
 }
 
-void UdpLane::reset() {
-  if (pool_) pool_->reset();
-}
-
 void UdpLane::drop_quiet() {
   if (pool_) pool_->reap(UdpPool::kQuiet);
 }

@@ -30,8 +30,6 @@ class UdpLane final : private UdpPool::Host {
 
   /// Takes a UDP packet. `segment_size` as in Offload: it may stand for several datagrams.
   void input(const IpPacket& packet, uint16_t segment_size);
-  /// Closes all associations; the next datagrams open new ones.
-  void reset();
   void drop_quiet();
   size_t associations() const { return pool_ ? pool_->size() : 0; }
   bool timer_running() const { return timer_.active(); }

@@ -196,7 +196,8 @@ void UdpPool::on_datagram(Association& association, const Endpoint& from, Bytes 
 void UdpPool::on_closed(Association& association) {
   if (association.state != State::open) return;
   ++stats_.udp_lost;
-  pause_.fail(host_.now());
+  const Instant now = host_.now();
+  if (now - association.since < kShortLived) pause_.fail(now);
   close(association);
 }
 
@@ -230,18 +231,14 @@ void UdpPool::set_state(Association& association, State next) {
   assert(association.state != State::closed && next != State::opening);
   assert(next != State::open || association.state == State::opening);
   association.state = next;
-}
-
-void UdpPool::reset() {
-  pause_ = {};
-  while (!associations_.empty()) close(associations_.front());
+  association.since = host_.now();
 }
 
 std::optional<Instant> UdpPool::next_wake() const {
   if (associations_.empty()) return std::nullopt;
   Instant at = associations_.back().last_used + idle_;
   for (const Association& association : associations_) {
-    if (association.state == State::opening) at = std::min(at, association.deadline);
+    if (association.state == State::opening) at = std::min(at, association.deadline());
   }
   return at;
 }
@@ -251,7 +248,8 @@ void UdpPool::tick() {
   const Instant now = host_.now();
   for (auto next = associations_.begin(); next != associations_.end();) {
     Association& association = *next++;
-    if (association.state == State::opening && association.deadline <= now) fail(association, now);
+    if (association.state == State::opening && association.deadline() <= now)
+      fail(association, now);
   }
 }
 

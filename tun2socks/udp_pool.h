@@ -6,9 +6,11 @@
 // the least recently used one that is quiet goes. When none is quiet, a flow becomes the guest of
 // one that belongs to another local port, if none of those on it talks to the same destination.
 //
-//   (no association) --datagram--> opening --done--> open --closed, evicted, idle, reset()-->
-//   closed
-//                                     └--failed, too late, evicted, reset()----------------->
+//   (no association) --datagram--> opening --done--> open --lost, evicted, idle--> closed
+//                                     └------failed, too late, evicted------------->
+//
+// After one that failed no other is opened for a moment; nor after one that was lost as soon as it
+// was open. One that is lost later says nothing about others.
 #pragma once
 
 #include <list>
@@ -30,6 +32,8 @@ class UdpPool {
   /// An association with no traffic for this long may be evicted.
   static constexpr Duration kQuiet = 5s;
   static constexpr Duration kOpenTimeout = 10s;
+  /// An association that is lost so soon after it opened counts as one that failed.
+  static constexpr Duration kShortLived = 1s;
   /// While an association opens, the oldest of more datagrams or bytes are dropped. There is no
   /// bound of age: the first datagrams of a flow are its handshake, and one that comes late costs
   /// the application less than one that does not come.
@@ -65,8 +69,6 @@ class UdpPool {
   UdpPool& operator=(const UdpPool&) = delete;
 
   Outcome send(const FlowKey& flow, Bytes payload);
-  /// Closes all associations; the next datagrams open new ones, at once.
-  void reset();
 
   /// When tick() is due; nullopt: never, there is no association.
   std::optional<Instant> next_wake() const;
@@ -88,13 +90,15 @@ class UdpPool {
   };
   struct Association {
     explicit Association(const Endpoint& owner, Instant now)
-        : local(owner), last_used(now), deadline(now + kOpenTimeout) {}
+        : local(owner), last_used(now), since(now) {}
 
     Endpoint local;
     State state = State::opening;
     uint16_t guests = 0;  // flows in `peers` that are not of `local`
     Instant last_used;
-    Instant deadline;  // of opening
+    Instant since;  // it is in its state
+
+    Instant deadline() const { return since + kOpenTimeout; }  // of opening
     UdpPeers peers;
     std::list<Waiting> waiting;
     size_t waiting_bytes = 0;
@@ -121,7 +125,7 @@ class UdpPool {
   void on_closed(Association& association);
   void fail(Association& association, Instant now);
   void close(Association& association);
-  static void set_state(Association& association, State next);
+  void set_state(Association& association, State next);
 
   net::DatagramProxy& proxy_;
   Host& host_;

@@ -59,6 +59,7 @@ class FakeDatagrams::Session final : public net::DatagramSession {
     }
     const std::string* name = owner_.table_.name_of(to.address());
     if (name == nullptr) {
+      owner_.table_.drop_nameless_datagram();
       return log::debug("a datagram to {}, which stands for no name (any more), is dropped",
                         to.to_string());
     }
@@ -69,7 +70,7 @@ class FakeDatagrams::Session final : public net::DatagramSession {
   std::optional<ErrorCode> refuses(const Target& to) override {
     if (!is_fake(to)) return real_->refuses(to);
     const std::string* name = owner_.table_.name_of(to.address());
-    if (name == nullptr) return std::nullopt;
+    if (name == nullptr) return ErrorCode::host_unreachable;
     return real_->refuses(Target::from_host(*name, to.port()));
   }
 

@@ -45,6 +45,9 @@ class FakeTable {
   const std::string* name_of(const IpAddress& address);
 
   size_t size() const { return by_name_.size(); }
+  /// Datagrams to addresses that stood for no name, and were dropped.
+  uint64_t nameless_datagrams() const { return nameless_datagrams_; }
+  void drop_nameless_datagram() { ++nameless_datagrams_; }
 
  private:
   struct Entry {
@@ -60,6 +63,7 @@ class FakeTable {
   std::unordered_map<std::string_view, Entries::iterator> by_name_;
   std::unordered_map<uint16_t, Entries::iterator> by_number_;
   uint16_t last_number_;
+  uint64_t nameless_datagrams_ = 0;
 };
 
 }  // namespace tunproxy::dns

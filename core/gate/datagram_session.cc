@@ -18,6 +18,7 @@ DatagramGateSession::DatagramGateSession(Gatekeeper& keeper, const Who& who,
       on_closed_(std::move(on_closed)),
       entry_(keeper.account().begin(who.source, account::Command::associate, {}, who.user)),
       generation_(keeper.generation()),
+      trivial_(keeper.rules().trivial()),
       waiting_bytes_(keeper.loop().memory()),
       retry_(keeper.loop(), [this] { retry(); }) {}
 
@@ -88,19 +89,39 @@ void DatagramGateSession::on_tunnel_closed(const Error& error) {
 // --- deciding ---
 
 DatagramGateSession::Decision DatagramGateSession::decide(const Target& to) {
-  if (generation_ != keeper_.generation() || decisions_.size() >= kMaxDecisions) {
+  if (generation_ != keeper_.generation()) {
     generation_ = keeper_.generation();
+    trivial_ = keeper_.rules().trivial();
     decisions_.clear();
   }
-  const auto found = decisions_.find(to);
-  if (found != decisions_.end() && keeper_.loop().now() < found->second.until) {
-    return found->second;
+  for (const Remembered& each : decisions_) {
+    if (each.target == to && keeper_.loop().now() < each.decision.until) return each.decision;
   }
   const bool first = !entry_.decided();
+  if (!first && trivial_) return through_the_tunnel();
   const Decision decision = decide_anew(to);
   if (first) entry_.flow().target = to;
-  decisions_[to] = decision;
+  if (!decision.pending && !trivial_) remember(to, decision);
   return decision;
+}
+
+DatagramGateSession::Decision DatagramGateSession::through_the_tunnel() {
+  Decision decision;
+  decision.action = Action::tunnel;
+  return decision;
+}
+
+void DatagramGateSession::remember(const Target& to, const Decision& decision) {
+  const auto same = std::find_if(decisions_.begin(), decisions_.end(),
+                                 [&](const Remembered& each) { return each.target == to; });
+  if (same != decisions_.end()) {
+    same->decision = decision;
+  } else if (decisions_.size() < kMaxDecisions) {
+    decisions_.push_back({to, decision});
+  } else {
+    decisions_[next_decision_] = {to, decision};
+    next_decision_ = (next_decision_ + 1) % kMaxDecisions;
+  }
 }
 
 DatagramGateSession::Decision DatagramGateSession::decide_anew(const Target& to) {
@@ -150,34 +171,48 @@ DatagramGateSession::Decision DatagramGateSession::from_addresses(
 }
 
 DatagramGateSession::Decision DatagramGateSession::look_up(const Target& to) {
-  if (lookups_.size() >= kMaxLookups) return refused(ErrorCode::limit);
-  const auto lookup = lookups_.emplace(lookups_.end());
-  *lookup = keeper_.lookup().ask(to.name(), [this, to, lookup](Result<Lookup::Addresses> found) {
-    on_looked_up(to, lookup, std::move(found));
-  });
   Decision decision;
   decision.pending = true;
-  decision.until = keeper_.loop().now() + 2 * Lookup::kTimeout;
+  if (looks_up(to)) return decision;
+  if (lookups_.size() >= kMaxLookups) return refused(ErrorCode::limit);
+  const auto lookup = lookups_.insert(lookups_.end(), {to, nullptr});
+  lookup->attempt = keeper_.lookup().ask(
+      to.name(),
+      [this, lookup](Result<Lookup::Addresses> found) { on_looked_up(lookup, std::move(found)); });
   return decision;
 }
 
-void DatagramGateSession::on_looked_up(const Target& to, Lookups::iterator lookup,
-                                       Result<Lookup::Addresses> found) {
+bool DatagramGateSession::looks_up(const Target& to) const {
+  return std::any_of(lookups_.begin(), lookups_.end(),
+                     [&](const LookingUp& each) { return each.target == to; });
+}
+
+void DatagramGateSession::on_looked_up(Lookups::iterator lookup, Result<Lookup::Addresses> found) {
   if (entry_.ended()) return;
-  decisions_[to] = found ? from_addresses(to, *found) : refused(found.error().code);
+  const Target& to = lookup->target;
+  remember(to, found ? from_addresses(to, *found) : refused(found.error().code));
   retry_.schedule();
-  keeper_.loop().retire(std::move(*lookup));
+  keeper_.loop().retire(std::move(lookup->attempt));
   lookups_.erase(lookup);
 }
 
 void DatagramGateSession::wait(const Target& to, Bytes payload) {
   const size_t most = std::min(kMaxWaitingBytes, keeper_.loop().memory().allowance());
-  const size_t bytes = waiting_bytes_.bytes() + sizeof(Waiting) + payload.size();
-  if (waiting_.size() >= kMaxWaiting || bytes > most) {
-    return keeper_.account().drop(Drop::waiting);
+  const size_t bytes = sizeof(Waiting) + payload.size();
+  while (!waiting_.empty() &&
+         (waiting_.size() >= kMaxWaiting || waiting_bytes_.bytes() + bytes > most)) {
+    drop_oldest();
   }
+  if (bytes > most) return keeper_.account().drop(Drop::waiting);
   waiting_.push_back({to, {payload.begin(), payload.end()}});
-  waiting_bytes_.set(bytes);
+  waiting_bytes_.set(waiting_bytes_.bytes() + bytes);
+}
+
+void DatagramGateSession::drop_oldest() {
+  const size_t bytes = sizeof(Waiting) + waiting_.front().payload.size();
+  waiting_bytes_.set(waiting_bytes_.bytes() - bytes);
+  waiting_.pop_front();
+  keeper_.account().drop(Drop::waiting);
 }
 
 void DatagramGateSession::retry() {

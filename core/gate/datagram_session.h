@@ -1,12 +1,10 @@
 // DatagramGateSession: one association of a DatagramGate.
 #pragma once
 
-#include <deque>
 #include <list>
 #include <memory>
 #include <optional>
-#include <string>
-#include <unordered_map>
+#include <vector>
 
 #include "core/gate/gatekeeper.h"
 #include "core/io/loop.h"
@@ -14,12 +12,14 @@
 
 namespace tunproxy::gate {
 
+/// Without rules that could decide otherwise nothing is remembered of a destination; with some, the
+/// decisions about the last few are, so that datagrams that come in runs are judged once. What
+/// waits, for a name's addresses or a socket, is bounded in number and bytes: the oldest goes.
 class DatagramGateSession final : public net::DatagramSession {
  public:
-  static constexpr size_t kMaxDecisions = 1024;  ///< then all are forgotten
-  static constexpr size_t kMaxWaiting = 32;      ///< datagrams; further ones are dropped
-  /// The same, unless the memory budget allows less.
-  static constexpr size_t kMaxWaitingBytes = size_t{128} * 1024;
+  static constexpr size_t kMaxDecisions = 16;
+  static constexpr size_t kMaxWaiting = 32;
+  static constexpr size_t kMaxWaitingBytes = size_t{66} * 1024;  ///< less, where memory is short
   static constexpr size_t kMaxLookups = 16;  ///< names at the same time
 
   DatagramGateSession(Gatekeeper& keeper, const Who& who, net::OnDatagram on_datagram,
@@ -39,20 +39,21 @@ class DatagramGateSession final : public net::DatagramSession {
   void on_tunnel_closed(const Error& error);
 
  private:
-  using Lookups = std::list<std::unique_ptr<net::Attempt>>;
+  struct LookingUp {
+    Target target;
+    std::unique_ptr<net::Attempt> attempt;
+  };
+  using Lookups = std::list<LookingUp>;
   struct Decision {
     rules::Action action = rules::Action::deny;
-    bool pending = false;                    // the name is being looked up
+    bool pending = false;                    // the name is being looked up; not remembered
     ErrorCode why = ErrorCode::not_allowed;  // of `deny`
     std::optional<IpAddress> address;        // of the name, to go to; nothing: to the name
     Instant until = Instant::max();
   };
-  struct TargetHash {
-    size_t operator()(const Target& target) const {
-      const size_t host = target.is_name() ? std::hash<std::string>{}(target.name())
-                                           : std::hash<IpAddress>{}(target.address());
-      return host * 31 + target.port();
-    }
+  struct Remembered {
+    Target target;
+    Decision decision;
   };
   struct Waiting {
     Target to;
@@ -65,12 +66,16 @@ class DatagramGateSession final : public net::DatagramSession {
   void receive(const Endpoint& from, Bytes payload, account::CarrierTraffic* traffic);
   Decision decide(const Target& to);
   Decision decide_anew(const Target& to);
+  static Decision through_the_tunnel();
   Decision settled(const rules::Verdict& verdict);
   Decision refused(ErrorCode why) const;
   Decision from_addresses(const Target& to, const Lookup::Addresses& addresses);
   Decision look_up(const Target& to);
-  void on_looked_up(const Target& to, Lookups::iterator lookup, Result<Lookup::Addresses> found);
+  bool looks_up(const Target& to) const;
+  void remember(const Target& to, const Decision& decision);
+  void on_looked_up(Lookups::iterator lookup, Result<Lookup::Addresses> found);
   void wait(const Target& to, Bytes payload);
+  void drop_oldest();
   void retry();
   void send_direct(const Target& to, Bytes payload);
   void open_direct();
@@ -82,8 +87,10 @@ class DatagramGateSession final : public net::DatagramSession {
   net::OnAssociationClosed on_closed_;
   account::Account::Entry entry_;
   uint64_t generation_;
-  std::unordered_map<Target, Decision, TargetHash> decisions_;
-  std::deque<Waiting> waiting_;
+  bool trivial_;  // of the rules of that generation
+  std::vector<Remembered> decisions_;
+  size_t next_decision_ = 0;  // the place of the oldest, once all are taken
+  std::list<Waiting> waiting_;
   MemoryCharge waiting_bytes_;
   Lookups lookups_;
   bool direct_failed_ = false;

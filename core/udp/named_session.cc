@@ -35,6 +35,13 @@ void NamedSession::send(const Target& to, Bytes payload) {
   if (*known) inner_->send(Target(**known, to.port()), payload);
 }
 
+std::optional<ErrorCode> NamedSession::refuses(const Target& to) {
+  if (!to.is_name()) return inner_->refuses(to);
+  const std::optional<IpAddress>* known = cache_.find(to.name());
+  if (known == nullptr) return std::nullopt;
+  return *known ? inner_->refuses(Target(**known, to.port())) : ErrorCode::host_unreachable;
+}
+
 void NamedSession::wait(const Target& to, Bytes payload) {
   if (!waiting_.contains(to.name()) && waiting_.size() >= kMaxNames) return;
   Waiting& waiting = waiting_[to.name()];

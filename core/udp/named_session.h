@@ -64,6 +64,7 @@ class NamedSession final : public net::DatagramSession {
 
   void send(const Target& to, Bytes payload) override;
   std::string_view carrier() const override { return inner_->carrier(); }
+  std::optional<ErrorCode> refuses(const Target& to) override;
 
  private:
   struct Waiting {

@@ -4,7 +4,7 @@ import sys
 
 import udp_traffic
 from scenarios_rules import status_json
-from scenarios_udp import serve_udp, udp_tunnel
+from scenarios_udp import serve_udp, udp, udp_tunnel
 from world import GOOD, check
 
 CONNECTED = """
@@ -38,6 +38,8 @@ def expect_by_name(world):
     check(code == 7, f"a name that does not exist: {code} {output}")
     code, output = world.run(["curl", "-sS", "--max-time", "20", "http://198.19.255.254/"])
     check(code == 7, f"an address without a name: {code} {output}")
+    check(udp(world, "outcome", "198.19.255.254") == "ECONNREFUSED", "and by UDP")
+    check(udp(world, "outcome", "fd74:756e:666b::fffe") == "ECONNREFUSED", "over IPv6")
 
 
 def test_names_fake(world):

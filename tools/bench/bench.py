@@ -397,7 +397,6 @@ class Bench:
         print_table(f"100 opens at once, {ROUND_TRIP_MS} ms round-trip time",
                     ["", "ms", "x ssh -D gcm"], rows)
 
-
     def rules(self):
         """What a decision costs among 10 000 rules."""
         what, rows = "", []
@@ -407,6 +406,8 @@ class Bench:
             else:
                 what = line
         print_table("A decision of the rules", ["", "known of the flow", "ns"], rows)
+
+
 def raise_descriptor_limit():
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

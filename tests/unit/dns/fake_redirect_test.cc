@@ -175,9 +175,13 @@ TEST_F(FakeDatagramsTest, AServerMayGoOnFromAnotherPort) {
   EXPECT_EQ(shown("192.0.2.1:5000"), "198.19.0.1:5000");
 }
 
-TEST_F(FakeDatagramsTest, ToAnAddressWithoutANameNothingGoes) {
+TEST_F(FakeDatagramsTest, ToAnAddressWithoutANameNothingGoesAndTheSenderCanBeTold) {
+  EXPECT_EQ(session_->refuses({kUnknown, 443}), ErrorCode::host_unreachable);
+  EXPECT_FALSE(session_->refuses({a_.v4, 443}));
+  EXPECT_FALSE(session_->refuses(kReal));
   send(kUnknown, 443);
   EXPECT_TRUE(association().sent.empty());
+  EXPECT_EQ(table_.nameless_datagrams(), 1u);
 }
 
 TEST_F(FakeDatagramsTest, EndsAsTheOneBelow) {

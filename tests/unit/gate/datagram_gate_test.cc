@@ -1,5 +1,6 @@
 #include "core/gate/datagram_gate.h"
 
+#include "core/gate/datagram_session.h"
 #include "tests/unit/gate/gate_support.h"
 #include "tests/unit/socks5/fake_datagrams.h"
 
@@ -131,13 +132,28 @@ TEST_F(DatagramGates, NamesWaitForTheirAddressesWhereTheseDecide) {
   EXPECT_EQ(session_->refuses(target("nothing.example:53")), ErrorCode::host_unreachable);
 }
 
-TEST_F(DatagramGates, WhatWaitsIsBounded) {
+TEST_F(DatagramGates, WhatWaitsIsBoundedAndTheOldestGoes) {
   set_rules("deny 10.0.0.0/8");
   names_.silent = true;
-  for (int i = 0; i < 100; ++i) send("a.example:53");
-  EXPECT_EQ(dropped(account::Drop::waiting), 100 - 32U);
+  const size_t most = DatagramGateSession::kMaxWaiting;
+  for (size_t i = 0; i < most + 3; ++i) send("a.example:53", std::to_string(i));
+  EXPECT_EQ(dropped(account::Drop::waiting), 3U);
+  send("a.example:53", std::string(65507, 'x'));
+  EXPECT_EQ(dropped(account::Drop::waiting), 4U) << "the bytes suffice for one as long as can be";
+  send("a.example:53", std::string(65507, 'y'));
+  EXPECT_EQ(dropped(account::Drop::waiting), 4 + most) << "not for two";
   for (int i = 0; i < 100; ++i) send("a" + std::to_string(i) + ".example:53");
   EXPECT_GT(dropped(account::Drop::unresolved), 0U);
+}
+
+TEST_F(DatagramGates, TheLatestOfWhatWaitedGoesOn) {
+  set_rules("deny 10.0.0.0/8");
+  names_.table["a.example"] = {"192.0.2.7"};
+  for (int i = 0; i < 40; ++i) send("a.example:53", std::to_string(i));
+  ASSERT_TRUE(until([&] { return sent(tunnel_udp_).size() == 32; }));
+  const auto& all = tunnel_udp_.all[0]->sent;
+  EXPECT_EQ(as_text(all.front().second), "8");
+  EXPECT_EQ(as_text(all.back().second), "39");
 }
 
 TEST_F(DatagramGates, ManyDestinationsAreForgottenNotKept) {
@@ -148,6 +164,24 @@ TEST_F(DatagramGates, ManyDestinationsAreForgottenNotKept) {
   EXPECT_EQ(sent(tunnel_udp_).size(), 5000U);
   send("192.0.2.1:9");
   EXPECT_EQ(dropped(account::Drop::denied), 1U);
+}
+
+TEST_F(DatagramGates, ARunOfDatagramsToOneDestinationIsOneDecision) {
+  set_rules("deny *:9\nallow *:53");
+  for (int i = 0; i < 10; ++i) send("192.0.2.1:53");
+  for (int i = 0; i < 10; ++i) send("192.0.2.2:53");
+  EXPECT_EQ(account_.counters().rules.at("line 2"), 2U);
+}
+
+TEST_F(DatagramGates, ManyNamesAreEachAskedOnceAtATime) {
+  set_rules("deny 10.0.0.0/8");
+  names_.silent = true;
+  for (int round = 0; round < 3; ++round) {
+    for (size_t i = 0; i < DatagramGateSession::kMaxLookups; ++i) {
+      send("n" + std::to_string(i) + ".example:53");
+    }
+  }
+  EXPECT_EQ(names_.queries, 2 * DatagramGateSession::kMaxLookups) << "A and AAAA";
 }
 
 TEST_F(DatagramGates, TheEndOfTheTunnelsAssociationIsItsEnd) {

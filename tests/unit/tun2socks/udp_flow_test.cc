@@ -301,18 +301,6 @@ TEST_F(UdpFlow, TimerRunsWhileAssociationsExist) {
   EXPECT_TRUE(proxy_udp_.all[0]->destroyed);
 }
 
-TEST_F(UdpFlow, ResetClosesAndTheNextDatagramReopens) {
-  send(app(), as_bytes("x"));
-  proxy_udp_.open_all();
-  engine_->reset_udp();
-  settle();
-  EXPECT_TRUE(proxy_udp_.all[0]->destroyed);
-  EXPECT_EQ(engine_->stats().udp_associations, 0U);
-  send(app(), as_bytes("y"));
-  proxy_udp_.open_all();
-  EXPECT_EQ(as_text(last_sent()), "y");
-}
-
 TEST_F(UdpFlow, EngineEndsWithAssociationsUnderWay) {
   send(app(), as_bytes("x"));
   proxy_udp_.open_all();

@@ -1,41 +1,6 @@
 // What the pool allocates for an association, counted by operator new.
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
+#include "tests/support/allocations.h"
 #include "tests/unit/tun2socks/pool_fixture.h"
-
-namespace {
-
-std::atomic<size_t> live{0};
-constexpr size_t kHeader = alignof(std::max_align_t);
-
-void* allocate(size_t size) {
-  auto* const block = static_cast<char*>(std::malloc(size + kHeader));
-  if (block == nullptr) throw std::bad_alloc();
-  *reinterpret_cast<size_t*>(block) = size;
-  live += size + kHeader;  // an allocator's own share
-  return block + kHeader;
-}
-
-void release(void* pointer) {
-  if (pointer == nullptr) return;
-  char* const block = static_cast<char*>(pointer) - kHeader;
-  live -= *reinterpret_cast<size_t*>(block) + kHeader;
-  std::free(block);
-}
-
-}  // namespace
-
-void* operator new(size_t size) {
-  return allocate(size);
-}
-void operator delete(void* pointer) noexcept {
-  release(pointer);
-}
-void operator delete(void* pointer, size_t) noexcept {
-  release(pointer);
-}
 
 namespace tunproxy::testing {
 namespace {
@@ -51,17 +16,17 @@ class UdpMemory : public UdpPoolTest {
 };
 
 TEST_F(UdpMemory, IdleAssociationsAreSmall) {
-  const size_t before = live;
+  const size_t before = allocated();
   for (unsigned i = 0; i < 100; ++i) send(i, 7);
   proxy_.open_all();
-  const size_t each = (live - before) / 100;
+  const size_t each = (allocated() - before) / 100;
   RecordProperty("bytes", static_cast<int>(each));
   std::printf("an open association: %zu bytes, the test's part of it included\n", each);
   EXPECT_LT(each, size_t{1024});
 }
 
 TEST_F(UdpMemory, FullTablesAndQueuesStayBelowTheLimit) {
-  const size_t before = live;
+  const size_t before = allocated();
   for (unsigned i = 0; i < 100; ++i) {
     for (unsigned to = 0; to < tun2socks::UdpPeers::kMost - 20; ++to) send(i, to);
   }
@@ -72,16 +37,16 @@ TEST_F(UdpMemory, FullTablesAndQueuesStayBelowTheLimit) {
     for (int n = 0; n < 100; ++n) send(i, 7, std::string(1200, 'x'));
   }
   EXPECT_GT(stats_.udp_shared, 1000U);
-  const size_t each = (live - before) / 100;
+  const size_t each = (allocated() - before) / 100;
   std::printf("the most an association holds while all open: %zu bytes\n", each);
   EXPECT_LT(each, kLimit);
   proxy_.open_all();
-  const size_t open = (live - before) / 100;
+  const size_t open = (allocated() - before) / 100;
   std::printf("the same, open, with full tables: %zu bytes\n", open);
   EXPECT_LT(open, kLimit / 2);
   pass(10min);
   proxy_.all.clear();
-  EXPECT_LT(live, before + 64 * 1024) << "hash tables keep their buckets";
+  EXPECT_LT(allocated(), before + 64 * 1024) << "hash tables keep their buckets";
 }
 
 }  // namespace

@@ -160,6 +160,7 @@ TEST_F(UdpPool, AfterCalmThePauseIsShortAgain) {
 TEST_F(UdpPool, DeadCarrierClosesAllAndTheyComeBack) {
   for (unsigned i = 0; i < 20; ++i) send(i, 7);
   proxy_.open_all();
+  host_.time += Pool::kShortLived;
   for (size_t i = 0; i < 20; ++i) proxy_.lose(i);
   EXPECT_EQ(pool_.size(), 0U);
   EXPECT_EQ(stats_.udp_lost, 20U);
@@ -169,15 +170,34 @@ TEST_F(UdpPool, DeadCarrierClosesAllAndTheyComeBack) {
   proxy_.lose(0);
   pool_.sweep();
   EXPECT_TRUE(proxy_.all[0]->destroyed);
-  EXPECT_EQ(send(3, 7), Outcome::refused);
-  EXPECT_EQ(stats_.udp_refused, 1U);
-  host_.time += tun2socks::RetryPause::kShortest;
   EXPECT_EQ(send(3, 7), Outcome::taken);
   ASSERT_EQ(proxy_.all.size(), 21U);
   proxy_.open(20);
   proxy_.reply(20, peer(7), "back");
   ASSERT_EQ(host_.delivered.size(), 1U);
   EXPECT_EQ(host_.delivered[0].to, local(3));
+}
+
+TEST_F(UdpPool, OneThatIsLostAsSoonAsItOpenedCountsAsFailed) {
+  send(1, 7);
+  host_.time += 5s;
+  proxy_.open(0);
+  host_.time += Pool::kShortLived - 1ms;
+  proxy_.lose(0);
+  EXPECT_EQ(send(1, 7), Outcome::refused);
+  EXPECT_EQ(stats_.udp_refused, 1U);
+  host_.time += tun2socks::RetryPause::kShortest;
+  EXPECT_EQ(send(1, 7), Outcome::taken);
+}
+
+TEST_F(UdpPool, AnUpstreamThatEndsIdleOnesDelaysNoOther) {
+  for (unsigned i = 0; i < 3; ++i) send(i, 7);
+  proxy_.open_all();
+  host_.time += 1min;
+  for (size_t i = 0; i < 3; ++i) {
+    proxy_.lose(i);
+    EXPECT_EQ(send(static_cast<unsigned>(10 + i), 7), Outcome::taken);
+  }
 }
 
 TEST_F(UdpPool, OpeningEndsInTime) {
@@ -187,20 +207,6 @@ TEST_F(UdpPool, OpeningEndsInTime) {
   EXPECT_TRUE(proxy_.all[0]->cancelled);
   EXPECT_EQ(host_.refused.size(), 1U);
   EXPECT_EQ(pool_.size(), 0U);
-}
-
-TEST_F(UdpPool, ResetReopensAtOnce) {
-  send(1, 7);
-  send(2, 7);
-  proxy_.open(0);
-  pool_.reset();
-  pool_.sweep();
-  EXPECT_TRUE(proxy_.all[0]->destroyed);
-  EXPECT_TRUE(proxy_.all[1]->cancelled);
-  EXPECT_TRUE(host_.refused.empty());
-  EXPECT_EQ(stats_.dropped(Drop::opening_limit), 1U);
-  EXPECT_EQ(send(1, 7), Outcome::taken);
-  EXPECT_EQ(proxy_.all.size(), 3U);
 }
 
 class FewUdp : public UdpPoolTest {

@@ -71,6 +71,17 @@ TEST_F(NamedSessionTest, ANameWithoutAnAddressIsDroppedAndNotAskedForEachTime) {
   EXPECT_EQ(names_.calls.size(), 2u);
 }
 
+TEST_F(NamedSessionTest, ANameWithoutAnAddressIsRefusedAsSoonAsThatIsKnown) {
+  const Target name = *Target::parse("a.example:443");
+  EXPECT_FALSE(session_->refuses(name));
+  send("a.example:443", "1");
+  EXPECT_FALSE(session_->refuses(name));
+  answer(0, {});
+  answer(1, {});
+  EXPECT_EQ(session_->refuses(name), ErrorCode::host_unreachable);
+  EXPECT_FALSE(session_->refuses(kReal));
+}
+
 TEST_F(NamedSessionTest, FewWaitAndTheOldestGoFirst) {
   for (size_t i = 0; i < NamedSession::kMaxDatagrams + 2; ++i) {
     send("a.example:1", std::to_string(i));
