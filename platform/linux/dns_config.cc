@@ -79,7 +79,7 @@ bool is_our_resolv_conf(const std::string& content) {
 Result<DnsPlan> plan_dns() {
   DnsPlan plan;
   plan.resolved = resolved_runs();
-  if (plan.resolved) plan.domains = link_domains();
+  if (plan.resolved) plan.others = ways_beside("");
   auto content = read_file(kResolvConf);
   if (content && is_our_resolv_conf(*content)) {
     return Error{
@@ -96,7 +96,8 @@ Result<DnsPlan> plan_dns() {
 
 Result<void> install_dns(const DnsPlan& plan, const std::string& tun, const IpAddress& resolver) {
   if (plan.resolved) {
-    if (auto told = install_resolved(tun, resolver, plan.domains); !told) return told;
+    if (auto told = install_resolved(tun, resolver); !told) return told;
+    if (auto taken = take_away(plan.others); !taken) return taken;
   }
   if (!plan.resolv_conf) return {};
   return put_file(plan.resolv_conf->path, resolv_conf_for(resolver), *plan.resolv_conf);

@@ -40,13 +40,13 @@ struct FileBackup {
 struct DnsPlan {
   std::optional<FileBackup> resolv_conf;  ///< empty: stays as it is
   bool resolved = false;                  ///< systemd-resolved runs: tell it
-  std::vector<LinkDomains> domains;       ///< that it has of other links
+  std::vector<LinkSetting> others;        ///< of other links, by which names could leave
 };
 
 /// An Error if resolv.conf is already ours (a tunproxy of another network namespace). Changes
 /// nothing.
 Result<DnsPlan> plan_dns();
-/// REQUIRES: the backup is safe elsewhere.
+/// REQUIRES: the backup and `others` are safe elsewhere.
 Result<void> install_dns(const DnsPlan& plan, const std::string& tun, const IpAddress& resolver);
 /// Puts the file back as it was, unless it is no longer ours (then false). Also of a former
 /// process.

@@ -23,9 +23,7 @@ RestoreReport undo(Netlink& netlink, const Journal& journal) {
       note({}, journal.resolv_conf->path);
     }
   }
-  if (!journal.domains.empty()) {
-    note(restore_resolved(journal.domains), "systemd-resolved's domains of links");
-  }
+  if (!journal.links.empty()) note(give_back(journal.links), "systemd-resolved's other links");
   if (journal.table != 0) {
     note(remove_routes(netlink, journal.rules, journal.table),
          "routing rules and table " + std::to_string(journal.table));
@@ -111,8 +109,8 @@ Result<void> HostNetwork::apply() {
     if (!dns) return dns.error();
     dns_ = std::move(*dns);
   }
-  journal_ = {name_,       routes_.number, routes_.rules, plan_reverse_path(), dns_.resolv_conf,
-              dns_.domains};
+  journal_ = {name_,      routes_.number, routes_.rules, plan_reverse_path(), dns_.resolv_conf,
+              dns_.others};
   if (auto saved = file_.save(journal_); !saved) return saved;
   applied_ = true;
   auto placed = put_in_place();
@@ -128,6 +126,18 @@ Result<void> HostNetwork::put_in_place() {
   auto installed = install_routes(netlink_, routes_, tun_.index, tun_.ipv6);
   if (!installed) return installed;
   return install_dns(dns_, name_, addresses_.resolver);
+}
+
+Result<void> HostNetwork::take_away_too(const std::vector<LinkSetting>& others) {
+  if (!applied_ || others.empty()) return {};
+  for (const LinkSetting& each : others) {
+    std::erase_if(journal_.links, [&](const LinkSetting& former) {
+      return former.link == each.link && former.kind == each.kind;
+    });
+    journal_.links.push_back(each);
+  }
+  if (auto saved = file_.save(journal_); !saved) return saved;
+  return take_away(others);
 }
 
 RestoreReport HostNetwork::remove() {

@@ -60,6 +60,10 @@ class HostNetwork {
 
   /// Makes the TUN and leads the traffic into it, from one moment to the next. Undone on an Error.
   Result<void> apply();
+  /// Another service of this machine resolves names, and has links of its own.
+  bool names_have_links() const { return dns_.resolved; }
+  /// ways_beside() the TUN that came since: a link that is new, or was configured anew.
+  Result<void> take_away_too(const std::vector<LinkSetting>& others);
   /// The TUN's descriptor; it stays owned here and is open until remove(). The interface goes when
   /// its last duplicate is closed. REQUIRES: apply() succeeded.
   int tun_fd() const { return tun_.fd.get(); }

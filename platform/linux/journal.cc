@@ -81,12 +81,12 @@ Sysctl read_sysctl(std::istream& in) {
   return sysctl;
 }
 
-LinkDomains read_domains(std::istream& in) {
-  LinkDomains link;
-  in >> link.link;
-  for (std::string domain; in >> domain;) link.domains.push_back(domain);
-  if (!link.domains.empty()) in.clear();  // the end of the line is no error
-  return link;
+LinkSetting read_link(std::istream& in) {
+  LinkSetting setting;
+  in >> setting.kind >> setting.link;
+  for (std::string value; in >> value;) setting.values.push_back(value);
+  if (!setting.values.empty()) in.clear();  // the end of the line is no error
+  return setting;
 }
 
 bool read_line(Journal& journal, std::istream& words) {
@@ -102,8 +102,8 @@ bool read_line(Journal& journal, std::istream& words) {
     journal.sysctls.push_back(read_sysctl(words));
   } else if (what == "file") {
     journal.resolv_conf = read_backup(words);
-  } else if (what == "domains") {
-    journal.domains.push_back(read_domains(words));
+  } else if (what == "link") {
+    journal.links.push_back(read_link(words));
   } else {
     return false;
   }
@@ -161,9 +161,9 @@ std::string Journal::to_text() const {
     out << "sysctl " << sysctl.path << ' ' << sysctl.before << ' ' << sysctl.during << '\n';
   }
   if (resolv_conf) write_backup(out, *resolv_conf);
-  for (const LinkDomains& link : domains) {
-    out << "domains " << link.link;
-    for (const std::string& domain : link.domains) out << ' ' << domain;
+  for (const LinkSetting& setting : links) {
+    out << "link " << setting.kind << ' ' << setting.link;
+    for (const std::string& value : setting.values) out << ' ' << value;
     out << '\n';
   }
   return out.str();

@@ -24,7 +24,7 @@ struct Journal {
   std::vector<Rule> rules;
   std::vector<Sysctl> sysctls;
   std::optional<FileBackup> resolv_conf;
-  std::vector<LinkDomains> domains;  ///< of systemd-resolved's links
+  std::vector<LinkSetting> links;  ///< of systemd-resolved
 
   std::string to_text() const;
   static Result<Journal> parse(const std::string& text);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -83,10 +84,23 @@ std::optional<std::string> resolvectl(std::vector<std::string> arguments) {
   return output;
 }
 
-bool set_domains(const std::string& link, std::vector<std::string> domains) {
-  if (domains.empty()) domains.emplace_back();  // none
-  domains.insert(domains.begin(), {"domain", link});
-  return resolvectl(std::move(domains)).has_value();
+constexpr std::array<const char*, 3> kKinds = {"domain", "llmnr", "mdns"};
+
+bool set(const std::string& kind, const std::string& link, std::vector<std::string> values) {
+  values.insert(values.begin(), {kind, link});
+  return resolvectl(std::move(values)).has_value();
+}
+
+bool unset(const LinkSetting& setting) {
+  return set(setting.kind, setting.link, {setting.kind == "domain" ? "" : "no"});
+}
+
+std::vector<LinkSetting> settings_of(const std::string& kind) {
+  return parse_link_settings(kind, resolvectl({kind}).value_or(""));
+}
+
+Error refused(const std::string& what) {
+  return {ErrorCode::general, "systemd-resolved does not take " + what};
 }
 
 }  // namespace
@@ -95,46 +109,60 @@ bool resolved_runs() {
   return ::access(kSocket, F_OK) == 0 && resolvectl({"status"});
 }
 
-std::vector<LinkDomains> link_domains() {
-  return parse_link_domains(resolvectl({"domain"}).value_or(""));
+std::vector<LinkSetting> ways_beside(const std::string& tun) {
+  std::vector<LinkSetting> found;
+  for (const char* kind : kKinds) {
+    for (LinkSetting& each : settings_of(kind)) {
+      if (each.link != tun) found.push_back(std::move(each));
+    }
+  }
+  return found;
 }
 
 // "Link 2 (eth0): example.lan ~example.org"
-std::vector<LinkDomains> parse_link_domains(const std::string& text) {
-  std::vector<LinkDomains> found;
+std::vector<LinkSetting> parse_link_settings(const std::string& kind, const std::string& text) {
+  std::vector<LinkSetting> found;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     const size_t opening = line.find('(');
     const size_t closing = line.find("):", opening);
     if (line.rfind("Link ", 0) != 0 || closing == std::string::npos) continue;
-    LinkDomains link{line.substr(opening + 1, closing - opening - 1), {}};
+    LinkSetting link{kind, line.substr(opening + 1, closing - opening - 1), {}};
     std::istringstream words(line.substr(closing + 2));
-    for (std::string word; words >> word;) link.domains.push_back(word);
-    if (!link.link.empty() && !link.domains.empty()) found.push_back(std::move(link));
+    for (std::string word; words >> word;) link.values.push_back(word);
+    const bool nothing = link.values.empty() || link.values == std::vector<std::string>{"no"};
+    if (!link.link.empty() && !nothing) found.push_back(std::move(link));
   }
   return found;
 }
 
-Result<void> install_resolved(const std::string& tun, const IpAddress& resolver,
-                              const std::vector<LinkDomains>& others) {
-  bool told = resolvectl({"dns", tun, resolver.to_string()}) && set_domains(tun, {"~."}) &&
-              resolvectl({"default-route", tun, "yes"});
-  for (const LinkDomains& other : others) told = told && set_domains(other.link, {});
+Result<void> install_resolved(const std::string& tun, const IpAddress& resolver) {
+  const bool told = set("dns", tun, {resolver.to_string()}) && set("domain", tun, {"~."}) &&
+                    set("default-route", tun, {"yes"});
   if (told) return {};
-  return Error{
-      ErrorCode::general,
-      "systemd-resolved does not take the tunnel's resolver (resolvectl dns " + tun + " …)"};
+  return refused("the tunnel's resolver (resolvectl dns " + tun + " …)");
 }
 
-Result<void> restore_resolved(const std::vector<LinkDomains>& others) {
-  if (others.empty() || !resolved_runs()) return {};
-  const std::vector<LinkDomains> now = link_domains();
-  for (const LinkDomains& other : others) {
-    const bool has_others = std::any_of(
-        now.begin(), now.end(), [&](const LinkDomains& each) { return each.link == other.link; });
-    const bool gone = ::if_nametoindex(other.link.c_str()) == 0;
-    if (has_others || gone || set_domains(other.link, other.domains)) continue;
-    return Error{ErrorCode::general, "systemd-resolved does not take it"};
+Result<void> take_away(const std::vector<LinkSetting>& settings) {
+  for (const LinkSetting& each : settings) {
+    const bool gone = ::if_nametoindex(each.link.c_str()) == 0;
+    if (!gone && !unset(each)) {
+      return refused("that " + each.link + " is asked nothing (resolvectl " + each.kind + " …)");
+    }
+  }
+  return {};
+}
+
+Result<void> give_back(const std::vector<LinkSetting>& settings) {
+  if (settings.empty() || !resolved_runs()) return {};
+  const std::vector<LinkSetting> now = ways_beside("");
+  for (const LinkSetting& each : settings) {
+    const bool has_others = std::any_of(now.begin(), now.end(), [&](const LinkSetting& other) {
+      return other.link == each.link && other.kind == each.kind;
+    });
+    const bool gone = ::if_nametoindex(each.link.c_str()) == 0;
+    if (has_others || gone || set(each.kind, each.link, each.values)) continue;
+    return refused("what " + each.link + " had (resolvectl " + each.kind + " …)");
   }
   return {};
 }

@@ -34,6 +34,9 @@ int exit_code_for(const Error& error) {
 
 namespace {
 
+// DHCP tells a link's domains some time after the link has an address.
+constexpr Duration kSettling = 5s;
+
 void raise_descriptor_limit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
@@ -146,9 +149,29 @@ Result<void> Program::carry_packets(UniqueFd tun, uint16_t mtu, bool vnet_header
 // Without it a change is noticed when the server does not answer.
 void Program::watch_network() {
   auto monitor = linux_host::NetworkMonitor::open(*loop_, host_ ? host_->tun().name : "",
-                                                  [this] { tunnel_->network_changed(); });
+                                                  [this] { network_changed(); });
   if (!monitor) return log::warn("{}", monitor.error().message);
   monitor_ = std::move(*monitor);
+  settled_ = std::make_unique<io::Timer>(*loop_, [this] { watch_names(); });
+}
+
+void Program::network_changed() {
+  tunnel_->network_changed();
+  watch_names();
+  settled_->start(kSettling);
+}
+
+// A link that came, or was configured anew, is asked no names either.
+void Program::watch_names() {
+  if (!host_ || !host_->names_have_links()) return;
+  using linux_host::LinkSetting;
+  auto found = std::make_shared<std::vector<LinkSetting>>();
+  names_watch_ =
+      loop_->work([found, tun = host_->tun().name] { *found = linux_host::ways_beside(tun); },
+                  [this, found] {
+                    auto taken = host_->take_away_too(*found);
+                    if (!taken) log::warn("{}", taken.error().message);
+                  });
 }
 
 void Program::on_signal(int signal_number) {
@@ -185,6 +208,8 @@ void Program::finish(int exit_code) {
 
 void Program::tear_down() {
   monitor_.reset();
+  settled_.reset();
+  names_watch_.reset();
   tunnel_.reset();
   outside_.reset();
   device_.reset();

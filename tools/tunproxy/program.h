@@ -10,6 +10,7 @@
 #include "core/io/fd_watcher.h"
 #include "core/io/loop.h"
 #include "core/io/signal.h"
+#include "core/io/timer.h"
 #include "core/tunnel.h"
 #include "platform/linux/command.h"
 #include "platform/linux/host_network.h"
@@ -40,6 +41,8 @@ class Program {
   Result<void> bring_up();
   Result<void> carry_packets(UniqueFd tun, uint16_t mtu, bool vnet_header);
   void watch_network();
+  void network_changed();
+  void watch_names();
   void on_signal(int signal_number);
   bool hung_up() const;
   void reload();
@@ -61,6 +64,8 @@ class Program {
   std::unique_ptr<linux_host::TunDevice> device_;
   std::unique_ptr<Tunnel> tunnel_;
   std::unique_ptr<linux_host::NetworkMonitor> monitor_;
+  std::unique_ptr<io::Timer> settled_;  // some time after a change of the network
+  std::unique_ptr<net::Attempt> names_watch_;
 };
 
 }  // namespace tunproxy::cli

@@ -19,7 +19,8 @@ Journal full_journal() {
                                    0640,
                                    7,
                                    8};
-  journal.domains = {{"eth0", {"example.lan", "~corp.example"}}, {"wlan0", {"home.arpa"}}};
+  journal.links = {{"domain", "eth0", {"example.lan", "~corp.example"}},
+                   {"mdns", "wlan0", {"yes"}}};
   return journal;
 }
 
