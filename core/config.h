@@ -116,7 +116,8 @@ struct Socks5Settings {
   std::string ca;           ///< file of certificates to trust; empty: the system's
   std::string certificate;  ///< ours, with its key
   std::string key;
-  std::string name;  ///< that its certificate must have; empty: the host
+  std::string name;        ///< that its certificate must have; empty: the host
+  bool clear_udp = false;  ///< UDP, which TLS does not protect, is carried all the same
 };
 
 /// An account of the listener. The password is the file's first line, plain or hashed.
@@ -139,6 +140,7 @@ struct ListenerSettings {
   std::vector<SocksUser> users;
   bool open = false;  ///< clients that are not local need no password
   ListenerTls tls;
+  bool clear_udp = false;  ///< with TLS, which does not protect it: UDP not only for this machine
   Isolation isolation = Isolation::none;
   unsigned connections = 16384;  ///< at the same time, at most
   unsigned connections_per_client = 4096;

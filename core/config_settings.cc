@@ -143,6 +143,9 @@ std::vector<Setting> upstream_settings() {
           path_form()),
       one({"socks5-name", "NAME", "The name in the server's certificate (default: HOST)"},
           TUNPROXY_FIELD(socks5.name), text_form()),
+      one({"socks5-clear-udp", "",
+           "Carry UDP through a tls:// server: it crosses the net in clear"},
+          TUNPROXY_FIELD(socks5.clear_udp), flag_form()),
   };
 }
 
@@ -180,6 +183,9 @@ std::vector<Setting> listener_settings() {
       one({"socks-tls-minimum", "VERSION", "Oldest TLS that is spoken: 1.2 or 1.3 (default: 1.2)"},
           TUNPROXY_FIELD(listener.tls.minimum),
           word_form<TlsVersion>({{"1.2", TlsVersion::tls1_2}, {"1.3", TlsVersion::tls1_3}})),
+      one({"socks-clear-udp", "",
+           "With --socks-tls: UDP for other machines too, though it crosses the net in clear"},
+          TUNPROXY_FIELD(listener.clear_udp), flag_form()),
       one({"isolate", "BY", "An SSH connection of its own for each: none, user or destination"},
           TUNPROXY_FIELD(listener.isolation),
           word_form<Isolation>({{"none", Isolation::none},

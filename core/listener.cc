@@ -82,8 +82,14 @@ Result<socks5::WayOut> Listener::choose(const socks5::ClientIdentity& client) {
   GatedWay& way = way_of(client.user);
   socks5::WayOut out;
   out.proxy = &way.streams();
-  if (way.carries_datagrams()) out.datagrams = &way.datagrams();
+  if (way.carries_datagrams() && may_use_udp(client)) out.datagrams = &way.datagrams();
   return out;
+}
+
+// Beside a connection in TLS datagrams would go in clear (RFC 1928 has nothing else).
+bool Listener::may_use_udp(const socks5::ClientIdentity& client) const {
+  const bool stays_here = client.peer && client.peer->address.unmapped().is_loopback();
+  return !certificates_ || settings_.clear_udp || stays_here;
 }
 
 // The users are those of the configuration, so that there are not too many.
@@ -119,6 +125,7 @@ Result<void> Listener::reload() {
 
 void Listener::describe(control::TunnelStatus& status) const {
   status.ways_in.push_back("SOCKS listener " + local().to_string());
+  server_->udp_stats().tell_drops("socks_udp", status.drops);
   const socks5::ServerStats& stats = server_->stats();
   count(stats, status.listener);
   for (size_t code = 0; code < stats.replies.size(); ++code) {

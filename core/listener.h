@@ -45,6 +45,7 @@ class Listener {
   Listener(const ListenerSettings& settings, const Through& through)
       : settings_(settings), through_(through) {}
   Result<socks5::WayOut> choose(const socks5::ClientIdentity& client);
+  bool may_use_udp(const socks5::ClientIdentity& client) const;
   GatedWay& way_of(const std::string& user);
 
   const ListenerSettings& settings_;

@@ -6,7 +6,6 @@
 
 #include "core/base/log.h"
 #include "core/config_ssh.h"
-#include "core/datagram_lane.h"
 #include "core/ssh/connector.h"
 #include "core/tls/handshake.h"
 
@@ -119,13 +118,13 @@ void Socks5WayOut::started() {
   if (const auto resolvers = this->resolvers(); !resolvers.empty()) {
     forwarder_ = std::make_unique<dns::Forwarder>(loop_, *client_, resolvers);
   }
-  if (config_.udp != UdpCarrier::none) {
+  const bool in_clear = config_.socks5.tls && !config_.socks5.clear_udp;
+  if (config_.udp != UdpCarrier::none && !in_clear) {
     datagrams_ = std::make_unique<udp::WatchedProxy>(loop_, *client_);
-    datagrams_->on_state([this](udp::WatchedProxy::State state) {
-      tell_status(status_line(*datagrams_), state == udp::WatchedProxy::State::carried);
-    });
+    datagrams_->on_state([this](udp::WatchedProxy::State) { tell(); });
     datagrams_->probe();
   }
+  tell();
   set_state(TunnelState::online, nullptr);
 }
 
@@ -141,10 +140,20 @@ net::NameService* Socks5WayOut::names() {
   if (!datagrams_) return forwarder_.get();
   if (!names_by_udp_ && forwarder_) {
     names_by_udp_ = std::make_unique<dns::DatagramForwarder>(
-        loop_, *datagrams_, *forwarder_, resolvers(),
-        [this] { return datagrams_->state() == udp::WatchedProxy::State::carried; });
+        loop_, *datagrams_, *forwarder_, resolvers(), [this] { return carried(); });
   }
   return names_by_udp_.get();
+}
+
+bool Socks5WayOut::carried() const {
+  return datagrams_ && datagrams_->state() == udp::WatchedProxy::State::carried;
+}
+
+void Socks5WayOut::tell() {
+  const bool refused = datagrams_ ? datagrams_->state() == udp::WatchedProxy::State::refused
+                                  : config_.udp != UdpCarrier::none;
+  status_line_.tell(udp_text(datagrams_.get(), config_),
+                    names_text(config_, resolvers(), !carried()), !refused);
 }
 
 void Socks5WayOut::set_state(TunnelState state, const Error* error) {
@@ -159,12 +168,10 @@ std::string Socks5WayOut::name() const {
 void Socks5WayOut::describe(control::TunnelStatus& status) const {
   status.state = to_string(state_);
   status.server = name();
-  const bool carried = datagrams_ && datagrams_->state() == udp::WatchedProxy::State::carried;
-  status.carrier = carried ? "socks5" : "none";
-  if (datagrams_ && datagrams_->state() != udp::WatchedProxy::State::unknown) {
-    status.carrier_text = status_line(*datagrams_);
-  }
-  if (config_.dns.resolver) status.resolver = config_.dns.resolver->to_string();
+  status.carrier = carried() ? "socks5" : "none";
+  status.carrier_text = udp_text(datagrams_.get(), config_);
+  status.resolver = names_text(config_, resolvers(), !carried());
+  if (client_) client_->udp_stats().tell_drops("socks5_udp", status.drops);
 }
 
 }  // namespace tunproxy

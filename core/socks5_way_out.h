@@ -12,6 +12,7 @@
 #include "core/io/timer.h"
 #include "core/socks5/client.h"
 #include "core/ssh/backoff.h"
+#include "core/status_line.h"
 #include "core/tls/context.h"
 #include "core/udp/watched_proxy.h"
 #include "core/way_out.h"
@@ -49,6 +50,8 @@ class Socks5WayOut final : public WayOut {
   void probe();
   void probed(Result<void> outcome);
   void started();
+  bool carried() const;
+  void tell();
   void set_state(TunnelState state, const Error* error);
 
   io::Loop& loop_;
@@ -57,6 +60,7 @@ class Socks5WayOut final : public WayOut {
   OnState changed_;
   TunnelState state_ = TunnelState::idle;
   std::shared_ptr<tls::ClientContext> certificates_;  // of the next connection; nullptr: no TLS
+  StatusLine status_line_;
   std::unique_ptr<socks5::Client> client_;
   net::Done<void> done_;  // set: the server has not answered yet
   std::unique_ptr<net::Attempt> attempt_;

@@ -13,19 +13,14 @@
 namespace tunproxy {
 namespace {
 
-constexpr Duration kDeadAfter = 45s;  // for the kernel, where our own probes cannot ask
+constexpr Duration kDeadAfter = 45s;   // for the kernel, where our own probes cannot ask
+constexpr Duration kLearnAgain = 30s;  // after a question for its resolver that failed
 // A banner of the account may lack its newline.
 constexpr const char* kReadResolvConf = "echo; cat /etc/resolv.conf";
 
 // Where a server's own resolver most likely listens, for accounts that may not run a command.
 std::vector<Endpoint> usual_resolvers() {
   return {*Endpoint::parse("127.0.0.53:53"), *Endpoint::parse("127.0.0.1:53")};
-}
-
-std::string list(const std::vector<Endpoint>& resolvers) {
-  std::vector<std::string> names;
-  for (const Endpoint& resolver : resolvers) names.push_back(resolver.address.to_string());
-  return fmt::format("{}", fmt::join(names, ", "));
 }
 
 TunnelState tunnel_state(ssh::Pool::State state) {
@@ -56,7 +51,8 @@ SshWayOut::SshWayOut(io::Loop& loop, const Config& config, const Platform& platf
       platform_(platform),
       windows_(std::make_shared<ssh::WindowShare>(loop.memory())),
       groups_(loop, [this] { return isolated_options(); }),
-      by_destination_(loop, groups_, [](const Target& target) { return target.host(); }) {
+      by_destination_(loop, groups_, [](const Target& target) { return target.host(); }),
+      learn_again_(loop, [this] { learn_resolver(); }) {
   for (size_t i = 0; i < config.ssh.path.size(); ++i) {
     credentials_.push_back(std::make_shared<ssh::Credentials>());
   }
@@ -166,41 +162,48 @@ Result<std::unique_ptr<ssh::Login>> SshWayOut::make_quiet_login() {
 }
 
 void SshWayOut::connected() {
-  learn_resolver();
   start_lane();
+  learn_resolver();
 }
 
 // Queries that come before the server's resolver is known wait for it.
 void SshWayOut::learn_resolver() {
-  if (config_.dns.resolver) return resolvers_known({*config_.dns.resolver});
-  attempt_ = pool_->exec(kReadResolvConf, [this](Result<ssh::ExecResult> result) {
+  learnt_ = config_.dns.resolver.has_value();
+  if (learnt_) return resolvers_known({*config_.dns.resolver});
+  learn_again_.stop();
+  attempt_ = pool_->exec(kReadResolvConf, [this](const Result<ssh::ExecResult>& result) {
     attempt_.reset();
-    std::vector<Endpoint> found;
-    if (result) found = dns::parse_resolv_conf(result->output);
-    if (found.empty()) {
-      log::warn(
-          "the server does not tell its resolver ({}): trying its 127.0.0.53 and 127.0.0.1; "
-          "--dns ADDR names another",
-          result ? "no nameserver in its resolv.conf" : result.error().message);
-      found = usual_resolvers();
-    }
-    log::info("names are resolved at the server, by {}{}", list(found),
-              config_.dns.fake ? "; hosts by whoever connects to them there" : "");
-    resolvers_known(std::move(found));
+    on_resolv_conf(result);
   });
+}
+
+// A connection that died meanwhile, or a server that took too long, said nothing for good.
+void SshWayOut::on_resolv_conf(const Result<ssh::ExecResult>& result) {
+  std::vector<Endpoint> found;
+  if (result) found = dns::parse_resolv_conf(result->output);
+  learnt_ = !found.empty();
+  if (learnt_) return resolvers_known(std::move(found));
+  if (!result) learn_again_.start(kLearnAgain);
+  if (!resolvers_.empty()) return;
+  log::warn(
+      "the server does not tell its resolver ({}): trying its 127.0.0.53 and 127.0.0.1; "
+      "--dns ADDR names another",
+      result ? "no nameserver in its resolv.conf" : result.error().message);
+  resolvers_known(usual_resolvers());
 }
 
 void SshWayOut::resolvers_known(std::vector<Endpoint> resolvers) {
   resolvers_ = resolvers;
   forwarder_->set_resolvers(std::move(resolvers));
+  tell();
 }
 
 void SshWayOut::start_lane() {
   if (config_.udp == UdpCarrier::none) return;
   ssh::SupervisorOptions own = quiet_to_server();
   udp::CarrierOptions carrier = carrier_options(config_);
-  lane_ = std::make_unique<DatagramLane>(loop_, *pool_, std::move(own), std::move(carrier),
-                                         config_.dns.resolver);
+  lane_ = std::make_unique<DatagramLane>(loop_, *pool_, std::move(own), std::move(carrier));
+  lane_->carrier().on_state([this](udp::Carrier::State) { tell(); });
   lane_->carrier().resolve_by(*forwarder_, {});
   lane_->carrier().enforce(far_rules_);
   server_names_ = std::make_unique<NameLane>(lane_->carrier(), *forwarder_);
@@ -229,6 +232,7 @@ void SshWayOut::pool_state(ssh::Pool::State state, const Error* error) {
     case ssh::Pool::State::online:
       log::info("the SSH connection is up");
       if (lane_) lane_->shared_online();
+      if (!resolvers_.empty() && !learnt_) learn_resolver();
       break;
     default:
       break;
@@ -240,6 +244,20 @@ void SshWayOut::set_state(TunnelState state, const Error* error) {
   if (state == state_ && error == nullptr) return;
   state_ = state;
   if (changed_) changed_(state, error);
+}
+
+std::string SshWayOut::names_text() const {
+  const bool by_relay = lane_ && lane_->carrier().state() == udp::Carrier::State::relay;
+  const bool by_udp = config_.dns.resolver ? lane_ && lane_->carries() : by_relay;
+  return tunproxy::names_text(config_, resolvers_, !by_udp);
+}
+
+// Not before both are known: the carrier, and whom it asks.
+void SshWayOut::tell() {
+  const udp::Carrier* carrier = lane_ ? &lane_->carrier() : nullptr;
+  const bool probing = carrier != nullptr && carrier->state() == udp::Carrier::State::probing;
+  if (probing || resolvers_.empty()) return;
+  status_line_.tell(udp_text(carrier), names_text(), carrier == nullptr || lane_->carries());
 }
 
 net::Proxy& SshWayOut::streams() {
@@ -319,7 +337,8 @@ void SshWayOut::describe(control::TunnelStatus& status) const {
   status.server = name();
   status.carrier = "none";
   if (lane_) lane_->describe(status);
-  if (resolvers_) status.resolver = list(*resolvers_);
+  status.carrier_text = udp_text(lane_ ? &lane_->carrier() : nullptr);
+  status.resolver = names_text();
   if (!pool_) return;
   const ssh::Pool::Status pool = pool_->status();
   status.reconnects = pool.reconnects;

@@ -13,12 +13,14 @@
 #include "core/dns/datagram_forwarder.h"
 #include "core/dns/forwarder.h"
 #include "core/io/loop.h"
+#include "core/io/timer.h"
 #include "core/name_lane.h"
 #include "core/session_groups.h"
 #include "core/ssh/accepted_keys.h"
 #include "core/ssh/auth_credentials.h"
 #include "core/ssh/pool.h"
 #include "core/ssh_way.h"
+#include "core/status_line.h"
 #include "core/way_out.h"
 
 namespace tunproxy {
@@ -60,8 +62,11 @@ class SshWayOut final : public WayOut {
   void connected();
   Duration keepalive() const;
   void learn_resolver();
+  void on_resolv_conf(const Result<ssh::ExecResult>& result);
   void resolvers_known(std::vector<Endpoint> resolvers);
   void start_lane();
+  std::string names_text() const;
+  void tell();
   void pool_state(ssh::Pool::State state, const Error* error);
   void set_state(TunnelState state, const Error* error);
 
@@ -71,7 +76,9 @@ class SshWayOut final : public WayOut {
   OnState changed_;
   TunnelState state_ = TunnelState::idle;
   std::vector<rules::FarRule> far_rules_;
-  std::optional<std::vector<Endpoint>> resolvers_;
+  std::vector<Endpoint> resolvers_;  // none: not known yet
+  bool learnt_ = false;              // from the server, or the user said
+  StatusLine status_line_;
   // What the user answered for each host of the path.
   std::vector<std::shared_ptr<ssh::Credentials>> credentials_;
   const std::shared_ptr<ssh::AcceptedKeys> accepted_keys_ = std::make_shared<ssh::AcceptedKeys>();
@@ -82,6 +89,7 @@ class SshWayOut final : public WayOut {
   GroupedProxy by_destination_;
   std::map<std::string, std::unique_ptr<GroupedProxy>> by_group_;
   std::unique_ptr<net::Attempt> attempt_;
+  io::Timer learn_again_;
   std::unique_ptr<dns::Forwarder> forwarder_;
   std::unique_ptr<DatagramLane> lane_;
   std::unique_ptr<NameLane> server_names_;

@@ -19,6 +19,26 @@ std::unique_ptr<WayOut> make_way_out(io::Loop& loop, const Config& config,
   return std::make_unique<Socks5WayOut>(loop, config, platform);
 }
 
+void describe(const tun2socks::EngineStats& stats, control::TunnelStatus& status) {
+  for (size_t i = 1; i < stats.drops.size(); ++i) {
+    if (stats.drops[i] == 0) continue;
+    const auto reason = static_cast<tun2socks::Drop>(i);
+    status.drops[fmt::format("tun/{}", tun2socks::to_string(reason))] = stats.drops[i];
+  }
+  if (stats.udp_refused > 0) status.drops["tun/refused"] = stats.udp_refused;
+  status.udp_associations = stats.udp_associations;
+  status.udp = {{"opened", stats.udp_opened},
+                {"failed", stats.udp_failed},
+                {"lost", stats.udp_lost},
+                {"idle", stats.udp_reaped},
+                {"evicted", stats.udp_evicted},
+                {"shared", stats.udp_shared},
+                {"datagrams_up", stats.udp_datagrams_up},
+                {"datagrams_down", stats.udp_datagrams_down},
+                {"queries", stats.dns_queries},
+                {"answers", stats.dns_answers}};
+}
+
 }  // namespace
 
 std::string_view to_string(TunnelState state) {
@@ -177,15 +197,14 @@ control::TunnelStatus Tunnel::status() const {
   status.memory_used = loop_.memory().used();
   const size_t cap = loop_.memory().cap();
   status.memory_cap = cap == MemoryBudget::kNoCap ? 0 : cap;
+  if (oversight_) oversight_->describe(status);
   if (listener_) listener_->describe(status);
+  if (fake_table_ && fake_table_->nameless_datagrams() > 0) {
+    status.drops["fake/nameless"] = fake_table_->nameless_datagrams();
+  }
   if (!engine_) return status;
   status.ways_in.push_back("TUN");
-  const tun2socks::EngineStats stats = engine_->stats();
-  for (size_t i = 1; i < stats.drops.size(); ++i) {
-    if (stats.drops[i] == 0) continue;
-    const auto reason = static_cast<tun2socks::Drop>(i);
-    status.drops[fmt::format("tun/{}", tun2socks::to_string(reason))] = stats.drops[i];
-  }
+  describe(engine_->stats(), status);
   return status;
 }
 

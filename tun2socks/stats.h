@@ -25,6 +25,7 @@ enum class Drop : uint8_t {
   memory_limit,  ///< TCP data above the memory cap; the client sends it again
   out_of_window,
   query_limit,        ///< too many DNS queries under way
+  unanswered,         ///< a DNS query that nobody answered
   rate_limit,         ///< an ICMP error not sent
   device_full,        ///< an answer that the device did not take
   association_limit,  ///< UDP: all associations are busy and none can be shared

@@ -122,8 +122,12 @@ void UdpLane::ask(const FlowKey& flow, Bytes question) {
   const auto query = queries_.begin();
   query->attempt =
       names_->exchange(flow.target, question, [this, query](Result<ByteVector> message) {
-        if (message) answer(*query, *message);
         // Without an answer the client asks again or elsewhere.
+        if (message) {
+          answer(*query, *message);
+        } else {
+          output_.drop(Drop::unanswered);
+        }
         loop_.retire(std::move(query->attempt));
         queries_.erase(query);
       });

@@ -13,8 +13,8 @@ void add(Traffic& to, const Flow& flow) {
 }  // namespace
 
 std::string_view to_string(Drop reason) {
-  static constexpr std::array<std::string_view, Counters::kDrops> kNames = {"denied", "unresolved",
-                                                                            "waiting", "no_way"};
+  static constexpr std::array<std::string_view, Counters::kDrops> kNames = {
+      "denied", "unresolved", "waiting", "no_way", "closed"};
   return kNames[static_cast<size_t>(reason)];
 }
 

@@ -20,6 +20,7 @@ enum class Drop : uint8_t {
   unresolved,  ///< its name has no address, and a rule is about addresses
   waiting,     ///< too many waited for a name or for a socket
   no_way,      ///< the way that the rules say does not carry datagrams
+  closed,      ///< its association is over
 };
 std::string_view to_string(Drop reason);
 
@@ -43,7 +44,7 @@ struct Counters {
   static constexpr size_t kSources = 2;
   static constexpr size_t kCommands = 3;
   static constexpr size_t kWays = 3;  ///< indexed by rules::Action
-  static constexpr size_t kDrops = 4;
+  static constexpr size_t kDrops = 5;
   static constexpr size_t kErrors = static_cast<size_t>(ErrorCode::no_permission) + 1;
 
   std::array<std::array<uint64_t, kCommands>, kSources> started{};

@@ -66,6 +66,12 @@ void add_tunnel(const TunnelStatus& tunnel, std::vector<MetricFamily>& all) {
   std::move(online).add_to(all);
   std::move(flows).add_to(all);
   std::move(bytes).add_to(all);
+  Family associations("tunproxy_udp_associations", "Of the TUN, now", MetricType::Gauge);
+  associations.add({}, static_cast<double>(tunnel.udp_associations));
+  std::move(associations).add_to(all);
+  Family udp("tunproxy_udp_total", "Associations, datagrams and DNS queries of the TUN");
+  for (const auto& [event, count] : tunnel.udp) udp.add({{"event", event}}, count);
+  std::move(udp).add_to(all);
   Family replies("tunproxy_socks_replies_total", "Replies to requests of SOCKS clients");
   for (const auto& [code, count] : tunnel.replies) replies.add({{"code", code}}, count);
   std::move(replies).add_to(all);

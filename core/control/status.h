@@ -23,8 +23,8 @@ struct TunnelStatus {
   std::string server;                ///< "SSH user@host:22", "SOCKS5 host:1080"
   std::vector<std::string> ways_in;  ///< "TUN tunproxy0", "SOCKS listener 127.0.0.1:1080"
   std::string carrier;               ///< of datagrams: "relay", "udpgw", "socks5", "none"
-  std::string carrier_text;          ///< one line about it, for people
-  std::string resolver;              ///< who resolves names, for people; may be empty
+  std::string carrier_text;          ///< about it, for people: "carried by …; NAT: …"
+  std::string resolver;              ///< who resolves names, for people: "by …"
   std::vector<SessionStatus> sessions;
   int64_t uptime_s = 0;
   uint64_t reconnects = 0;
@@ -34,6 +34,8 @@ struct TunnelStatus {
   /// Dropped packets and datagrams by where and why ("tun/malformed", "socks_udp/stranger"), and
   /// replies to SOCKS requests by their code. Only what is not 0 has to be there.
   std::map<std::string, uint64_t> drops;
+  size_t udp_associations = 0;            ///< of the TUN, now
+  std::map<std::string, uint64_t> udp{};  ///< what became of them, datagrams and DNS queries
   std::map<std::string, uint64_t> replies;
   /// What the listener counts, by group and kind: "connections" ("accepted", "late" …),
   /// "passwords", "languages", "commands". Only what is not 0 has to be there.

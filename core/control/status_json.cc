@@ -32,6 +32,8 @@ Json tunnel_json(const TunnelStatus& tunnel) {
     json["sessions"].push_back(session_json(session));
   }
   json["memory"] = {{"used", tunnel.memory_used}, {"cap", tunnel.memory_cap}};
+  json["udp"] = tunnel.udp;
+  json["udp"]["associations"] = tunnel.udp_associations;
   json["drops"] = tunnel.drops;
   json["replies"] = tunnel.replies;
   json["listener"] = tunnel.listener;

@@ -31,7 +31,7 @@ void DatagramGateSession::carry_by(std::unique_ptr<net::DatagramSession> tunnel)
 }
 
 void DatagramGateSession::send(const Target& to, Bytes payload) {
-  if (entry_.ended()) return;
+  if (entry_.ended()) return keeper_.account().drop(Drop::closed);
   const Decision decision = decide(to);
   if (decision.pending) return wait(to, payload);
   if (decision.action == Action::deny) {
@@ -74,7 +74,7 @@ std::optional<ErrorCode> DatagramGateSession::refuses(const Target& to) {
 
 void DatagramGateSession::receive(const Endpoint& from, Bytes payload,
                                   account::CarrierTraffic* traffic) {
-  if (entry_.ended() || traffic == nullptr) return;
+  if (entry_.ended() || traffic == nullptr) return keeper_.account().drop(Drop::closed);
   entry_.flow().down += payload.size();
   ++traffic->datagrams_down;
   traffic->down += payload.size();

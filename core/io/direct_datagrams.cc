@@ -25,9 +25,10 @@ const Endpoint& any(bool v6) {
 
 class DirectDatagrams::Session final : public net::DatagramSession {
  public:
-  Session(Loop& loop, const PrepareSocket& prepare, net::OnDatagram on_datagram)
+  Session(Loop& loop, const PrepareSocket& prepare, Drops& drops, net::OnDatagram on_datagram)
       : loop_(loop),
         prepare_(prepare),
+        drops_(drops),
         on_datagram_(std::move(on_datagram)),
         waiting_bytes_(loop.memory()) {}
 
@@ -58,18 +59,33 @@ class DirectDatagrams::Session final : public net::DatagramSession {
       auto bound = UdpSocket::bind(
           loop_, any(to.address.is_v6()),
           [this](const Endpoint& from, Bytes data) { on_datagram_(from, data); }, prepare_);
-      if (!bound) return;  // no IPv6 here, or no descriptor now: the datagram is lost
+      if (!bound) {
+        ++drops_.no_socket;
+        return;
+      }
       socket = std::move(*bound);
     }
-    socket->send(to, payload);
+    if (!socket->send(to, payload)) ++drops_.unsent;
   }
 
   void wait(const Target& to, Bytes payload) {
     const size_t most = std::min(kMaxWaitingBytes, loop_.memory().allowance());
-    const size_t bytes = waiting_bytes_.bytes() + payload.size();
-    if (waiting_.size() >= kMaxWaiting || bytes > most) return;
+    while (!waiting_.empty() &&
+           (waiting_.size() >= kMaxWaiting || waiting_bytes_.bytes() + payload.size() > most)) {
+      drop_oldest();
+    }
+    if (payload.size() > most) {
+      ++drops_.waiting;
+      return;
+    }
     waiting_.push_back({to, ByteVector(payload.begin(), payload.end())});
-    waiting_bytes_.set(bytes);
+    waiting_bytes_.set(waiting_bytes_.bytes() + payload.size());
+  }
+
+  void drop_oldest() {
+    ++drops_.waiting;
+    waiting_bytes_.set(waiting_bytes_.bytes() - waiting_.front().payload.size());
+    waiting_.pop_front();
   }
 
   void look_up(const std::string& name) {
@@ -90,16 +106,20 @@ class DirectDatagrams::Session final : public net::DatagramSession {
     }
     waiting_bytes_.set(0);
     for (const Waiting& datagram : std::exchange(waiting_, {})) {
-      const bool lost = datagram.to.name() == name && !found;
-      if (!lost) send(datagram.to, datagram.payload);
+      if (datagram.to.name() == name && !found) {
+        ++drops_.unresolved;
+      } else {
+        send(datagram.to, datagram.payload);
+      }
     }
   }
 
   Loop& loop_;
   const PrepareSocket& prepare_;
+  Drops& drops_;
   const net::OnDatagram on_datagram_;
   std::unordered_map<std::string, Name> names_;
-  std::vector<Waiting> waiting_;
+  std::list<Waiting> waiting_;
   MemoryCharge waiting_bytes_;
   std::unique_ptr<UdpSocket> socket4_;
   std::unique_ptr<UdpSocket> socket6_;
@@ -121,7 +141,8 @@ class DirectDatagrams::Opening final : public net::Attempt {
 std::unique_ptr<net::Attempt> DirectDatagrams::associate(
     net::OnDatagram on_datagram, net::OnAssociationClosed,
     net::Done<std::unique_ptr<net::DatagramSession>> done) {
-  Opening::Opened opened(std::make_unique<Session>(loop_, prepare_, std::move(on_datagram)));
+  Opening::Opened opened(
+      std::make_unique<Session>(loop_, prepare_, drops_, std::move(on_datagram)));
   if (auto spare = check_descriptors(); !spare) opened = spare.error();
   return std::make_unique<Opening>(loop_, std::move(done), std::move(opened));
 }

@@ -58,12 +58,18 @@ ClientAssociation::ClientAssociation(UdpTraffic& traffic, std::unique_ptr<net::S
 }
 
 void ClientAssociation::send(const Target& to, Bytes payload) {
-  if (closed_) return;
+  if (closed_) {
+    ++traffic_.stats.closed;
+    return;
+  }
   if (traffic_.send(*socket_, relay_, to, payload)) ++traffic_.stats.up;
 }
 
 void ClientAssociation::receive(const Endpoint& from, Bytes wire) {
-  if (closed_) return;
+  if (closed_) {
+    ++traffic_.stats.closed;
+    return;
+  }
   if (from != relay_) {
     ++traffic_.stats.stranger;
     return;

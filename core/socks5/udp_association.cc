@@ -51,7 +51,7 @@ void UdpAssociation::on_session(Result<std::unique_ptr<net::DatagramSession>> se
 }
 
 void UdpAssociation::on_client_datagram(const Endpoint& from, Bytes wire) {
-  if (state_ != State::open || !is_clients(from)) return;
+  if (!may_pass() || !is_clients(from)) return;
   const std::optional<Datagram> datagram = traffic_.unwrap(wire);
   if (!datagram) return;
   client_.port = from.port;
@@ -59,6 +59,11 @@ void UdpAssociation::on_client_datagram(const Endpoint& from, Bytes wire) {
   ++traffic_.stats.up;
   bytes_up_ += datagram->data.size();
   session_->send(datagram->address, datagram->data);
+}
+
+bool UdpAssociation::may_pass() {
+  if (state_ != State::open) ++traffic_.stats.closed;
+  return state_ == State::open;
 }
 
 bool UdpAssociation::is_clients(const Endpoint& from) {
@@ -72,7 +77,7 @@ bool UdpAssociation::is_clients(const Endpoint& from) {
 }
 
 void UdpAssociation::on_reply(const Endpoint& from, Bytes payload) {
-  if (state_ != State::open) return;
+  if (!may_pass()) return;
   if (client_.port == 0) {
     ++traffic_.stats.early;
     return;

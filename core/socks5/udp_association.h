@@ -53,6 +53,7 @@ class UdpAssociation {
 
   void on_session(Result<std::unique_ptr<net::DatagramSession>> session);
   void on_client_datagram(const Endpoint& from, Bytes wire);
+  bool may_pass();
   bool is_clients(const Endpoint& from);
   void on_reply(const Endpoint& from, Bytes payload);
   void on_expiry();

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <string>
 
 #include "core/base/address.h"
 #include "core/base/bytes.h"
@@ -27,10 +29,11 @@ struct UdpStats {
   uint64_t too_long = 0;    ///< more than a datagram holds, SOCKS5's header included
   uint64_t early = 0;       ///< for a client whose port is not known yet
   uint64_t unsent = 0;      ///< the kernel did not take it
+  uint64_t closed = 0;      ///< for an association that is over
 
-  uint64_t dropped() const {
-    return stranger + wrong_port + malformed + fragment + too_long + early + unsent;
-  }
+  uint64_t dropped() const;
+  /// Adds those that are not 0, each as "`where`/stranger".
+  void tell_drops(const std::string& where, std::map<std::string, uint64_t>& to) const;
 };
 
 /// One for all associations of a Server or a Client, in whose loop thread it lives.

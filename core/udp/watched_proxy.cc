@@ -33,10 +33,17 @@ std::unique_ptr<net::Attempt> WatchedProxy::associate(
 }
 
 void WatchedProxy::turned_out(const Result<std::unique_ptr<net::DatagramSession>>& session) {
-  if (!session && !is_refusal(session.error().code)) return;
+  if (!session && !is_refusal(session.error().code)) return way_lost(session.error());
   const State next = session ? State::carried : State::refused;
-  if (!session) why_not_ = session.error().message;
+  why_not_ = session ? std::string() : session.error().message;
   if (std::exchange(state_, next) != next && changed_) changed_(next);
+}
+
+// That is news only where nothing else is known.
+void WatchedProxy::way_lost(const Error& error) {
+  if (state_ != State::unknown || why_not_ == error.message) return;
+  why_not_ = error.message;
+  if (changed_) changed_(state_);
 }
 
 }  // namespace tunproxy::udp

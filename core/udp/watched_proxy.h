@@ -23,13 +23,14 @@ class WatchedProxy final : public net::DatagramProxy {
 
   WatchedProxy(io::Loop& loop, net::DatagramProxy& proxy) : loop_(loop), proxy_(proxy) {}
 
-  /// Called from the loop, after each change.
+  /// Called from the loop, after each change of state(), or of why_not() while it is unknown.
   void on_state(std::function<void(State)> changed) { changed_ = std::move(changed); }
   /// Opens an association, only to see, and closes it.
   void probe();
 
   State state() const { return state_; }
-  const std::string& why_not() const { return why_not_; }  ///< for people; if refused
+  /// For people: why it refuses, or why that is not known; may be empty.
+  const std::string& why_not() const { return why_not_; }
 
   std::unique_ptr<net::Attempt> associate(
       net::OnDatagram on_datagram, net::OnAssociationClosed on_closed,
@@ -37,6 +38,7 @@ class WatchedProxy final : public net::DatagramProxy {
 
  private:
   void turned_out(const Result<std::unique_ptr<net::DatagramSession>>& session);
+  void way_lost(const Error& error);
 
   io::Loop& loop_;
   net::DatagramProxy& proxy_;

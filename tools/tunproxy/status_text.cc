@@ -27,11 +27,12 @@ std::string traffic(const Json& json) {
                      bytes(json.value("down", 0.0)));
 }
 
-// "3 denied, 2 unresolved"; empty if there is nothing.
-std::string counts(const Json& json) {
+// "3 denied, 2 unresolved"; empty if there is nothing. `where` stands in front of each name.
+std::string counts(const Json& json, const std::string& where = "") {
   std::string text;
   for (const auto& [name, count] : json.items()) {
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count.get<uint64_t>(), name);
+    if (count.get<uint64_t>() == 0) continue;
+    text += fmt::format("{}{} {}{}", text.empty() ? "" : ", ", count.get<uint64_t>(), where, name);
   }
   return text;
 }
@@ -61,9 +62,12 @@ void add_tunnel(const Json& tunnel, std::string& text) {
   }
 }
 
-void add_counts(const std::string& what, const Json& some, std::string& text) {
-  const std::string listed = counts(some);
-  if (!listed.empty()) text += fmt::format("{:9} {}\n", what + ":", listed);
+void add_line(const std::string& title, const std::string& content, std::string& text) {
+  if (!content.empty()) text += fmt::format("{:9} {}\n", title + ":", content);
+}
+
+void add_counts(const std::string& title, const Json& some, std::string& text) {
+  add_line(title, counts(some), text);
 }
 
 void add_carriers(const Json& carriers, std::string& text) {
@@ -79,7 +83,7 @@ void add_listener(const Json& tunnel, std::string& text) {
   for (const char* group : {"connections", "languages", "commands", "passwords"}) {
     add_counts(group, listener.value(group, Json::object()), text);
   }
-  add_counts("replies", tunnel.value("replies", Json::object()), text);
+  add_line("replies", counts(tunnel.value("replies", Json::object()), "of SOCKS "), text);
 }
 
 void add_totals(const Json& totals, std::string& text) {
@@ -94,12 +98,16 @@ void add_totals(const Json& totals, std::string& text) {
   }
 }
 
-// Of all layers: the rules' own have no layer before their name.
-void add_drops(const Json& status, std::string& text) {
-  Json all = status["tunnel"].value("drops", Json::object());
-  all.update(status.value("totals", Json::object()).value("drops", Json::object()));
-  add_counts("drops", all, text);
-  const auto lost = status["tunnel"].value("access_log_lost", uint64_t{0});
+// What of packets and datagrams is no flow's.
+void add_datagrams(const Json& status, std::string& text) {
+  const Json& tunnel = status["tunnel"];
+  add_counts("datagrams", tunnel.value("udp", Json::object()), text);
+  const std::string here = counts(tunnel.value("drops", Json::object()));
+  const Json totals = status.value("totals", Json::object());
+  const std::string rules = counts(totals.value("drops", Json::object()), "rules/");
+  const char* const between = here.empty() || rules.empty() ? "" : ", ";
+  add_line("dropped", here + between + rules, text);
+  const auto lost = tunnel.value("access_log_lost", uint64_t{0});
   if (lost > 0) text += fmt::format("log:      {} lines of the access log lost\n", lost);
 }
 
@@ -138,7 +146,7 @@ std::string status_text(const std::string& json, double up, double down) {
   const Json totals = status.value("totals", Json::object());
   add_listener(status["tunnel"], text);
   add_totals(totals, text);
-  add_drops(status, text);
+  add_datagrams(status, text);
   text += fmt::format("now:      {} flows, {}/s up, {}/s down\n", totals.value("flows", 0),
                       bytes(up), bytes(down));
   add_flows(status, text);

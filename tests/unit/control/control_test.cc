@@ -32,6 +32,8 @@ class FixedSource final : public StatusSource {
     status.access_log_lost = 7;
     status.memory_used = 8;
     status.memory_cap = 1000;
+    status.udp_associations = 12;
+    status.udp = {{"opened", 30}};
     return status;
   }
 };
@@ -88,6 +90,9 @@ TEST_F(Control, TheStatusHidesHostsUnlessAsked) {
   EXPECT_EQ(hidden["tunnel"]["server"], "SSH me@server:22");
   EXPECT_EQ(hidden["tunnel"]["sessions"][0]["rtt_ms"], 5);
   EXPECT_TRUE(hidden["tunnel"]["sessions"][1]["rtt_ms"].is_null());
+  EXPECT_EQ(hidden["tunnel"]["drops"]["tun/malformed"], 3);
+  EXPECT_EQ(hidden["tunnel"]["udp"]["associations"], 12);
+  EXPECT_EQ(hidden["tunnel"]["udp"]["opened"], 30);
   EXPECT_EQ(hidden["totals"]["ways"]["tunnel"]["flows"], 1);
   EXPECT_EQ(hidden["totals"]["rules"]["line 1"], 1);
   const json shown = reply(R"({"command":"status","show_hosts":true})");
@@ -225,20 +230,26 @@ TEST_F(Control, MetricsAreText) {
   account_.drop(account::Drop::denied);
   account_.carrier("relay") = {1, 2, 0, 0, 3};
   const std::string text = metrics_text(source_.status(), account_);
-  for (const char* line :
-       {"# TYPE tunproxy_up gauge", "tunproxy_up 1\n", "tunproxy_flows 1\n",
-        "tunproxy_bytes_total{way=\"tunnel\",direction=\"up\"} 7",
-        "tunproxy_flows_started_total{source=\"socks\",command=\"connect\"} 1",
-        "tunproxy_rule_matches_total{rule=\"line 1\"} 1",
-        "tunproxy_drops_total{reason=\"rules/denied\"} 1",
-        "tunproxy_drops_total{reason=\"tun/malformed\"} 3",
-        "tunproxy_socks_replies_total{code=\"2\"} 4",
-        "tunproxy_session_online{session=\"datagrams\"} 0",
-        "tunproxy_listener_connections_total{kind=\"late\"} 5",
-        "tunproxy_listener_languages_total{kind=\"http\"} 6", "tunproxy_access_log_lost_total 7",
-        "tunproxy_memory_bytes 8", "tunproxy_carrier_flows_total{carrier=\"relay\"} 1",
-        "tunproxy_carrier_datagrams_total{carrier=\"relay\",direction=\"up\"} 2",
-        "tunproxy_carrier_bytes_total{carrier=\"relay\",direction=\"down\"} 3"}) {
+  for (const char* line : {"# TYPE tunproxy_up gauge",
+                           "tunproxy_up 1\n",
+                           "tunproxy_flows 1\n",
+                           "tunproxy_bytes_total{way=\"tunnel\",direction=\"up\"} 7",
+                           "tunproxy_flows_started_total{source=\"socks\",command=\"connect\"} 1",
+                           "tunproxy_rule_matches_total{rule=\"line 1\"} 1",
+                           "tunproxy_drops_total{reason=\"rules/denied\"} 1",
+                           "tunproxy_drops_total{reason=\"tun/malformed\"} 3",
+                           "tunproxy_socks_replies_total{code=\"2\"} 4",
+                           "tunproxy_session_online{session=\"datagrams\"} 0",
+                           "tunproxy_listener_connections_total{kind=\"late\"} 5",
+                           "tunproxy_listener_languages_total{kind=\"http\"} 6",
+                           "tunproxy_access_log_lost_total 7",
+                           "tunproxy_memory_bytes 8",
+                           "tunproxy_carrier_flows_total{carrier=\"relay\"} 1",
+                           "tunproxy_carrier_datagrams_total{carrier=\"relay\",direction=\"up\"} 2",
+                           "tunproxy_carrier_bytes_total{carrier=\"relay\",direction=\"down\"} 3",
+                           "# TYPE tunproxy_udp_associations gauge",
+                           "tunproxy_udp_associations 12\n",
+                           "tunproxy_udp_total{event=\"opened\"} 30"}) {
     EXPECT_NE(text.find(line), std::string::npos) << line << "\n" << text;
   }
   EXPECT_EQ(text.find("secret"), std::string::npos);

@@ -193,6 +193,7 @@ TEST_F(DatagramGates, TheEndOfTheTunnelsAssociationIsItsEnd) {
   send("192.0.2.1:53");
   loop_.run_once(false);
   EXPECT_TRUE(replies_.empty());
+  EXPECT_EQ(dropped(account::Drop::closed), 2U) << "the one that waited for its socket as well";
 }
 
 TEST_F(DatagramGates, NamesThatAResolverTakesForOthersAreDropped) {

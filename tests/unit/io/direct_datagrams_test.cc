@@ -53,6 +53,7 @@ TEST_F(DirectDatagramsTest, DatagramsGoAndComeBackByAddressAndByName) {
   session->send(Target::from_host("no.such.name.invalid", 9), as_bytes("lost"));
   ASSERT_TRUE(replied(2));
   EXPECT_TRUE(replies_[1].ends_with(" two"));
+  EXPECT_TRUE(testing::run_until(loop_, [&] { return proxy.drops().unresolved == 1; }));
   EXPECT_EQ(prepared, 1U);
 }
 
@@ -64,6 +65,7 @@ TEST_F(DirectDatagramsTest, ASocketThatMayNotBeIsNotUsed) {
   session->send(Target(echo_->local()), as_bytes("one"));
   loop_.run_once(false);
   EXPECT_TRUE(replies_.empty());
+  EXPECT_EQ(proxy.drops().no_socket, 1U);
 }
 
 TEST_F(DirectDatagramsTest, ItEndsWhileNamesAreLookedUp) {
@@ -72,8 +74,16 @@ TEST_F(DirectDatagramsTest, ItEndsWhileNamesAreLookedUp) {
   for (int i = 0; i < 200; ++i) {
     session->send(Target::from_host("n" + std::to_string(i) + ".invalid", 9), as_bytes("x"));
   }
+  EXPECT_EQ(proxy.drops().waiting, 200 - DirectDatagrams::kMaxWaiting);
   session.reset();
   loop_.run_once(false);
+}
+
+TEST_F(DirectDatagramsTest, WhatTheKernelDoesNotTakeIsCounted) {
+  DirectDatagrams proxy(loop_, {});
+  const auto session = open(proxy);
+  session->send({*IpAddress::parse("255.255.255.255"), 9}, as_bytes("broadcast"));
+  EXPECT_EQ(proxy.drops().unsent, 1U);
 }
 
 }  // namespace

@@ -159,6 +159,9 @@ TEST_P(UdpServerTest, DropsFragments) {
     client.send(control.bound, datagram(kTarget, text("part"), static_cast<uint8_t>(fragment)));
   }
   EXPECT_TRUE(dropped(&UdpStats::fragment, 5));
+  std::map<std::string, uint64_t> told;
+  server_->udp_stats().tell_drops("socks_udp", told);
+  EXPECT_EQ(told, (std::map<std::string, uint64_t>{{"socks_udp/fragment", 5}}));
   client.send(control.bound, datagram(kTarget, text("whole")));
   ASSERT_TRUE(client.receives(1));
   ASSERT_EQ(sent().size(), 1u);

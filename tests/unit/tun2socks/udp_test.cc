@@ -64,11 +64,12 @@ TEST_F(Udp, LongAnswerIsTruncated) {
   EXPECT_EQ(load_be16(&packet.payload[8]), 0x1234);
 }
 
-TEST_F(Udp, FailedQueryIsSilent) {
+TEST_F(Udp, FailedQueryIsSilentAndCounted) {
   const Client app = dns_client();
   deliver(make_udp(app.self, app.server, question()));
   names_.requests.back()->done(Error{ErrorCode::timed_out, "nobody"});
   EXPECT_TRUE(silent());
+  EXPECT_EQ(engine_->stats().dropped(tun2socks::Drop::unanswered), 1U);
   deliver(make_udp(app.self, app.server, question()));
   EXPECT_EQ(names_.requests.size(), 2U);
 }

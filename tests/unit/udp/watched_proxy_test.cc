@@ -63,7 +63,12 @@ TEST_F(WatchedProxyTest, ALostWayThereSaysNothingOfUdp) {
   const auto second = associate();
   proxy_.fail(1, ErrorCode::server_unreachable);
   EXPECT_EQ(watched_.state(), State::unknown);
-  EXPECT_TRUE(states_.empty());
+  EXPECT_EQ(watched_.why_not(), "as the test wants it");
+  EXPECT_THAT(states_, ElementsAre(State::unknown)) << "told once";
+  const auto third = associate();
+  proxy_.open(*proxy_.all[2]);
+  EXPECT_EQ(watched_.state(), State::carried);
+  EXPECT_EQ(watched_.why_not(), "");
 }
 
 }  // namespace
