@@ -1,5 +1,6 @@
 #include "core/dns/name_stream.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/dns/fake_answer.h"
@@ -21,6 +22,7 @@ NameStream::NameStream(io::Loop& loop, net::NameService& names, const Endpoint& 
       names_(names),
       server_(server),
       idle_after_(idle),
+      charge_(loop.memory()),
       progress_(loop,
                 [this] {
                   if (look_again_) look_again_();
@@ -29,7 +31,7 @@ NameStream::NameStream(io::Loop& loop, net::NameService& names, const Endpoint& 
         over_ = true;
         progress_.schedule();
       }) {
-  watch_idleness();
+  settle();
 }
 
 NameStream::~NameStream() = default;
@@ -60,14 +62,15 @@ void NameStream::finish() {
 
 // A message that the client did not finish before it half-closed is nobody's.
 void NameStream::serve() {
-  while (!error_ && queries_.size() < kMaxPending && out_.room() > 0) {
+  const size_t most = std::min(kMaxAnswers, loop_.memory().allowance());
+  while (!error_ && queries_.size() < kMaxPending && out_.size() < most) {
     const std::optional<Bytes> message = next_query();
     if (!message) break;
     ask(*message);
     in_.consume(kLength + message->size());
     progress_.schedule();  // there is room again
   }
-  watch_idleness();
+  settle();
 }
 
 std::optional<Bytes> NameStream::next_query() {
@@ -128,7 +131,8 @@ void NameStream::fail(const char* why) {
   progress_.schedule();
 }
 
-void NameStream::watch_idleness() {
+void NameStream::settle() {
+  charge_.set(in_.size() + out_.size());
   const bool idle = queries_.empty() && out_.empty() && !finished_ && !over_ && !error_;
   if (!idle) return idle_.stop();
   if (!idle_.active()) idle_.start(idle_after_);

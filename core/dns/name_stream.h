@@ -9,6 +9,7 @@
 
 #include "core/base/address.h"
 #include "core/base/byte_queue.h"
+#include "core/base/memory_budget.h"
 #include "core/base/time.h"
 #include "core/dns/message.h"
 #include "core/io/loop.h"
@@ -26,7 +27,8 @@ class NameStream final : public net::Stream {
  public:
   static constexpr size_t kMaxQuery = 4096;  ///< bytes; a longer one ends the stream
   static constexpr size_t kMaxPending = 16;  ///< queries; then it takes no more until one is done
-  static constexpr size_t kMaxAnswers = size_t{64} * 1024;  ///< bytes not consumed; likewise
+  static constexpr size_t kMaxAnswers = size_t{64} * 1024;  ///< bytes not consumed; likewise, and
+                                                            ///< less where memory is short
   static constexpr Duration kIdle = 20s;  ///< it half-closes after so long with nothing to do
 
   /// The client connected to `server`. REQUIRES: `loop` and `names` outlive it.
@@ -57,7 +59,7 @@ class NameStream final : public net::Stream {
   void answered(Queries::iterator query, const Result<ByteVector>& answer);
   void put(Bytes answer);
   void fail(const char* why);
-  void watch_idleness();
+  void settle();
 
   io::Loop& loop_;
   net::NameService& names_;
@@ -66,6 +68,7 @@ class NameStream final : public net::Stream {
   std::function<void()> look_again_;
   ByteQueue in_{2 + kMaxQuery};
   ByteQueue out_{kMaxAnswers};
+  MemoryCharge charge_;
   Queries queries_;
   bool finished_ = false;  // the client half-closed
   bool over_ = false;      // nothing more is asked

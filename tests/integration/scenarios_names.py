@@ -5,7 +5,7 @@ import sys
 import udp_traffic
 from scenarios_rules import status_json
 from scenarios_udp import serve_udp, udp, udp_tunnel
-from world import GOOD, check
+from world import GOOD, check, until
 
 CONNECTED = """
 import socket, sys
@@ -142,4 +142,24 @@ def test_names_known_however_they_are_asked(world):
         check(world.traffic("outcome", address, 80, 20) == "EHOSTUNREACH", f"all of its addresses: {address}")
     refused = status_json(world)["totals"]["refused"]
     check(refused == {"not allowed": 3}, f"all by the rules: {refused}")
+    check(program.stop() == 0, program.err())
+
+
+def test_names_resolver_told_late(world):
+    """A server that did not tell its resolver is asked again with the next connection; meanwhile the usual ones serve."""
+    told = "/mnt/server-etc/resolv.conf"
+    with open(told, encoding="ascii") as file:
+        content = file.read()
+    try:
+        open(told, "w", encoding="ascii").close()
+        program = world.machine_tunnel()
+        until(lambda: "the server does not tell its resolver" in program.err(), program.err(), 30)
+        until(lambda: dig(world, "web.test") == GOOD, "by the server's 127.0.0.1", 30)
+    finally:
+        with open(told, "w", encoding="ascii") as file:
+            file.write(content)
+    world.kill_sshd()
+    world.start_sshd()
+    until(lambda: "by the server's resolver (10.77.2.1)" in program.err(), f"it tells: {program.err()}", 60)
+    check(dig(world, "web.test") == GOOD, "by that one")
     check(program.stop() == 0, program.err())
