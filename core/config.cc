@@ -63,6 +63,12 @@ Result<void> Config::check() const {
   if (udpgw && !(ssh.server && (udp == UdpCarrier::automatic || udp == UdpCarrier::udpgw))) {
     return usage("--udpgw needs --ssh, and --udp auto or udpgw");
   }
+  if (listener.isolation != Isolation::none && !ssh.server) {
+    return usage("--isolate is about SSH connections: it needs --ssh");
+  }
+  if (listener.isolation == Isolation::user && listener.users.empty()) {
+    return usage("--isolate user needs users: add --socks-user NAME:FILE");
+  }
   if (!tun && !command.empty()) return usage("-- COMMAND needs the TUN: leave --no-tun out");
   if (!tun && !listener.at) {
     return usage("--no-tun leaves nothing to do: add --socks ADDR:PORT");

@@ -27,7 +27,8 @@ class DatagramLane {
   /// The shared connection is up again.
   void shared_online();
   void network_changed() { own_.network_changed(); }
-  void set_keepalive(Duration keepalive) { own_.set_keepalive(keepalive); }
+  void pause() { own_.pause(); }
+  void wake() { own_.wake(); }
   udp::Carrier& carrier() { return carrier_; }
   const udp::Carrier& carrier() const { return carrier_; }
   /// Datagrams are carried now.

@@ -2,47 +2,76 @@
 #pragma once
 
 #include <functional>
-#include <map>
+#include <list>
 #include <memory>
 #include <string>
 
 #include "core/io/loop.h"
+#include "core/io/timer.h"
 #include "core/net/proxy.h"
-#include "core/ssh/pool.h"
+#include "core/ssh/supervisor.h"
 
 namespace tunproxy {
 
-/// Lives in one loop thread. A group without flows for a while gives its connection up; when all
-/// are taken, the one that was used least recently does, if it has no flows.
+struct SessionGroupsOptions {
+  /// Makes a group's connection; its login must ask nobody.
+  std::function<ssh::SupervisorOptions()> connection;
+  Duration idle = 60s;       ///< a connection without flows is closed after that, or twice that
+  Duration refused = 10min;  ///< after which a server is asked again that grants none
+};
+
+/// Lives in one loop thread. A group has its connection from its first flow on; it reconnects while
+/// it is used. Few log in at a time, since servers turn away who brings many. When all are taken,
+/// the one that was used least recently gives its connection up, if it has no flows.
 class SessionGroups {
  public:
   static constexpr size_t kMaxGroups = 64;
+  static constexpr size_t kLogins = 4;  ///< at the same time
 
-  /// `options` of each connection; its login must ask nobody.
-  SessionGroups(io::Loop& loop, std::function<ssh::PoolOptions()> options)
-      : loop_(loop), options_(std::move(options)) {}
+  SessionGroups(io::Loop& loop, SessionGroupsOptions options);
+  SessionGroups(const SessionGroups&) = delete;
+  SessionGroups& operator=(const SessionGroups&) = delete;
 
-  /// Connects if there is none yet; flows wait for it. Error limit: all have flows.
-  Result<ssh::Pool*> of(const std::string& group);
+  /// A Proxy whose flows wait until the group's connection is there; use it at once. Error limit:
+  /// all have flows; not_allowed: the server grants no further connection.
+  Result<ssh::Supervisor*> of(const std::string& group);
+
   void network_changed();
-  /// function(name, number, pool): no other group has or had that number.
+  void pause();  ///< as Supervisor's
+  void wake();
+
+  /// function(name, number, connection): no other group has or had that number.
   template <typename Function>
   void each(Function function) const {
-    for (const auto& [name, group] : groups_) function(name, group.number, *group.pool);
+    for (const Group& group : groups_) function(group.name, group.number, *group.connection);
   }
 
  private:
   struct Group {
-    std::unique_ptr<ssh::Pool> pool;
-    Instant used{};
+    std::string name;
     uint64_t number = 0;
+    std::unique_ptr<ssh::Supervisor> connection;
+    Instant used{};
   };
+  using Groups = std::list<Group>;  // the oldest first
+
+  Group& make(const std::string& name);
   bool make_room();
+  void start_some();
+  void on_state(ssh::Supervisor::State state, const Error* error);
+  void sweep();
+  void close_idle();
+  Groups::iterator retire(Groups::iterator group);
 
   io::Loop& loop_;
-  std::function<ssh::PoolOptions()> options_;
-  std::map<std::string, Group> groups_;
+  const SessionGroupsOptions options_;
+  Groups groups_;
   uint64_t last_number_ = 0;
+  bool paused_ = false;
+  Instant refused_until_{};
+  std::string why_refused_;
+  io::Timer idle_;
+  io::Task sweep_;
 };
 
 /// Flows of a group go over its connection.

@@ -29,6 +29,7 @@ Socks5WayOut::Socks5WayOut(io::Loop& loop, const Config& config, const Platform&
     : loop_(loop),
       config_(config),
       platform_(platform),
+      outside_names_(loop, platform),
       backoff_(kFirstPause, kLongestPause),
       pause_(loop, [this] { probe(); }) {}
 
@@ -46,7 +47,7 @@ void Socks5WayOut::start(net::Done<void> done) {
   if (!options) return done(options.error());
   client_ = std::make_unique<socks5::Client>(loop_, *config_.socks5.server, std::move(*options));
   done_ = std::move(done);
-  set_state(TunnelState::connecting, nullptr);
+  tell_state(TunnelState::connecting, nullptr);
   probe();
 }
 
@@ -61,14 +62,15 @@ void Socks5WayOut::probed(Result<void> outcome) {
   }
   const Error& error = outcome.error();
   if (!config_.keep_trying || ssh::permanent(error)) {
-    set_state(TunnelState::failed, &error);
+    tell_state(TunnelState::failed, &error);
     return std::exchange(done_, nullptr)(std::move(outcome));
   }
-  if (state_ == TunnelState::connecting) {
+  if (backoff_.fresh()) {
     log::warn("the SOCKS5 server is not there yet ({}); it is tried again", error.message);
-    set_state(TunnelState::reconnecting, &error);
+    tell_state(TunnelState::reconnecting, &error);
   }
-  pause_.start(backoff_.next(error, loop_.now()));
+  const bool reached = error.code != ErrorCode::server_unreachable;
+  pause_.start(backoff_.next(error, loop_.now(), reached));
 }
 
 void Socks5WayOut::network_changed() {
@@ -77,11 +79,12 @@ void Socks5WayOut::network_changed() {
   probe();
 }
 
-Result<socks5::ClientOptions> Socks5WayOut::client_options() const {
+Result<socks5::ClientOptions> Socks5WayOut::client_options() {
   const Socks5Settings& settings = config_.socks5;
   socks5::ClientOptions options;
   options.dial.prepare = platform_.prepare_socket;
   options.dial.for_flow = true;
+  options.dial.look_up_again = outside_names_.look_up();
   if (!settings.user.empty()) {
     auto password = read_password(settings.password);
     if (!password) return password.error();
@@ -125,7 +128,7 @@ void Socks5WayOut::started() {
     datagrams_->probe();
   }
   tell();
-  set_state(TunnelState::online, nullptr);
+  tell_state(TunnelState::online, nullptr);
 }
 
 // Those of the machine that the server may reach as well.
@@ -156,8 +159,7 @@ void Socks5WayOut::tell() {
                     names_text(config_, resolvers(), !carried()), !refused);
 }
 
-void Socks5WayOut::set_state(TunnelState state, const Error* error) {
-  state_ = state;
+void Socks5WayOut::tell_state(TunnelState state, const Error* error) {
   if (changed_) changed_(state, error);
 }
 
@@ -166,7 +168,6 @@ std::string Socks5WayOut::name() const {
 }
 
 void Socks5WayOut::describe(control::TunnelStatus& status) const {
-  status.state = to_string(state_);
   status.server = name();
   status.carrier = carried() ? "socks5" : "none";
   status.carrier_text = udp_text(datagrams_.get(), config_);

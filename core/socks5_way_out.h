@@ -10,6 +10,7 @@
 #include "core/dns/forwarder.h"
 #include "core/io/loop.h"
 #include "core/io/timer.h"
+#include "core/outside_names.h"
 #include "core/socks5/client.h"
 #include "core/ssh/backoff.h"
 #include "core/status_line.h"
@@ -44,7 +45,7 @@ class Socks5WayOut final : public WayOut {
   void describe(control::TunnelStatus& status) const override;
 
  private:
-  Result<socks5::ClientOptions> client_options() const;
+  Result<socks5::ClientOptions> client_options();
   Result<void> load_certificates();
   std::vector<Endpoint> resolvers() const;
   void probe();
@@ -52,13 +53,13 @@ class Socks5WayOut final : public WayOut {
   void started();
   bool carried() const;
   void tell();
-  void set_state(TunnelState state, const Error* error);
+  void tell_state(TunnelState state, const Error* error);
 
   io::Loop& loop_;
   const Config& config_;
   const Platform& platform_;
+  OutsideNames outside_names_;
   OnState changed_;
-  TunnelState state_ = TunnelState::idle;
   std::shared_ptr<tls::ClientContext> certificates_;  // of the next connection; nullptr: no TLS
   StatusLine status_line_;
   std::unique_ptr<socks5::Client> client_;

@@ -14,6 +14,8 @@
 namespace tunproxy {
 namespace {
 
+constexpr Duration kAgain = 500ms;  // a network that is back is noticed by then
+
 template <typename Credentials>
 Result<std::optional<Credentials>> credentials(const SshSettings& settings) {
   if (settings.via->user.empty()) return std::optional<Credentials>();
@@ -37,7 +39,15 @@ Result<net::Secure> tls_to(io::Loop& loop, const Target& proxy) {
   });
 }
 
-MadeProxy http_proxy(io::Loop& loop, const SshSettings& settings, io::PrepareSocket prepare) {
+io::DialOptions dial_options(const SshWay::Outside& outside) {
+  io::DialOptions options;
+  options.prepare = outside.socket;
+  options.look_up_again = outside.look_up;
+  options.again = kAgain;
+  return options;
+}
+
+MadeProxy http_proxy(io::Loop& loop, const SshSettings& settings, const SshWay::Outside& outside) {
   auto who = credentials<http::Credentials>(settings);
   if (!who) return who.error();
   http::ConnectOptions options;
@@ -46,32 +56,33 @@ MadeProxy http_proxy(io::Loop& loop, const SshSettings& settings, io::PrepareSoc
     if (!secure) return secure.error();
     options.secure = std::move(*secure);
   }
-  options.dial.prepare = std::move(prepare);
+  options.dial = dial_options(outside);
   options.credentials = std::move(*who);
   return std::unique_ptr<net::Proxy>(
       std::make_unique<http::ConnectClient>(loop, settings.via->proxy, std::move(options)));
 }
 
-MadeProxy socks5_proxy(io::Loop& loop, const SshSettings& settings, io::PrepareSocket prepare) {
+MadeProxy socks5_proxy(io::Loop& loop, const SshSettings& settings,
+                       const SshWay::Outside& outside) {
   auto who = credentials<socks5::Account>(settings);
   if (!who) return who.error();
   socks5::ClientOptions options;
-  options.dial.prepare = std::move(prepare);
+  options.dial = dial_options(outside);
   options.negotiate.account = std::move(*who);
   options.in_front = true;
   return std::unique_ptr<net::Proxy>(
       std::make_unique<socks5::Client>(loop, settings.via->proxy, std::move(options)));
 }
 
-MadeProxy via_proxy(io::Loop& loop, const SshSettings& settings, io::PrepareSocket prepare) {
+MadeProxy via_proxy(io::Loop& loop, const SshSettings& settings, const SshWay::Outside& outside) {
   switch (settings.via->scheme) {
     case ViaProxy::Scheme::http:
     case ViaProxy::Scheme::https:
-      return http_proxy(loop, settings, std::move(prepare));
+      return http_proxy(loop, settings, outside);
     case ViaProxy::Scheme::socks5:
       break;
   }
-  return socks5_proxy(loop, settings, std::move(prepare));
+  return socks5_proxy(loop, settings, outside);
 }
 
 std::unique_ptr<net::Proxy> command_proxy(io::Loop& loop, const SshHost& first,
@@ -93,7 +104,7 @@ MadeProxy front_of(io::Loop& loop, const SshSettings& settings, const SshWay::Ou
   if (command && outside.socket && !outside.child) {
     return Error{ErrorCode::usage, "a ProxyCommand cannot be led past the tunnel here"};
   }
-  if (settings.via) return via_proxy(loop, settings, outside.socket);
+  if (settings.via) return via_proxy(loop, settings, outside);
   if (command) return command_proxy(loop, first, outside.child);
   return std::unique_ptr<net::Proxy>();
 }
@@ -133,6 +144,14 @@ void SshWay::on_failed(std::function<void(const Error&)> failed) {
 
 void SshWay::network_changed() {
   if (jumps_) jumps_->network_changed();
+}
+
+void SshWay::pause() {
+  if (jumps_) jumps_->pause();
+}
+
+void SshWay::wake() {
+  if (jumps_) jumps_->wake();
 }
 
 net::Proxy* SshWay::proxy() {

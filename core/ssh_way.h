@@ -22,6 +22,7 @@ class SshWay {
   struct Outside {
     io::PrepareSocket socket;  ///< for sockets to a proxy; may be empty
     io::PrepareChild child;    ///< for ProxyCommand; needed if `socket` is there
+    io::LookUp look_up;        ///< where a proxy that does not answer went; may be empty
   };
   /// The connection to a jump host, but for its `way`.
   using MakeHop = std::function<ssh::SupervisorOptions(const SshHost& host)>;
@@ -39,6 +40,8 @@ class SshWay {
   void on_failed(std::function<void(const Error&)> failed);
   /// For the jump hosts, as Supervisor::network_changed().
   void network_changed();
+  void pause();
+  void wake();
   /// For SupervisorOptions::way. Null: the server is dialled from here.
   net::Proxy* proxy();
 

@@ -13,7 +13,6 @@
 namespace tunproxy {
 namespace {
 
-constexpr Duration kDeadAfter = 45s;   // for the kernel, where our own probes cannot ask
 constexpr Duration kLearnAgain = 30s;  // after a question for its resolver that failed
 // A banner of the account may lack its newline.
 constexpr const char* kReadResolvConf = "echo; cat /etc/resolv.conf";
@@ -49,8 +48,9 @@ SshWayOut::SshWayOut(io::Loop& loop, const Config& config, const Platform& platf
     : loop_(loop),
       config_(config),
       platform_(platform),
+      outside_names_(loop, platform),
       windows_(std::make_shared<ssh::WindowShare>(loop.memory())),
-      groups_(loop, [this] { return isolated_options(); }),
+      groups_(loop, {[this] { return quiet_to_server(); }}),
       by_destination_(loop, groups_, [](const Target& target) { return target.host(); }),
       learn_again_(loop, [this] { learn_resolver(); }) {
   for (size_t i = 0; i < config.ssh.path.size(); ++i) {
@@ -74,7 +74,7 @@ void SshWayOut::start(net::Done<void> done) {
   forwarder_ = std::make_unique<dns::Forwarder>(loop_, pool_->expedited(), std::nullopt);
   way_->start([this, done = std::move(done)](Result<void> reached) {
     if (!reached) {
-      set_state(TunnelState::failed, &reached.error());
+      tell_state(TunnelState::failed, &reached.error());
       return done(std::move(reached));
     }
     pool_->start([this, done](Result<void> started) {
@@ -85,7 +85,8 @@ void SshWayOut::start(net::Done<void> done) {
 }
 
 Result<void> SshWayOut::make_way() {
-  const SshWay::Outside outside{platform_.prepare_socket, platform_.prepare_child};
+  const SshWay::Outside outside{platform_.prepare_socket, platform_.prepare_child,
+                                outside_names_.look_up()};
   auto way = SshWay::create(loop_, config_.ssh, outside, [this](const SshHost& host) {
     ssh::SupervisorOptions options = connection(host);
     options.keep_trying = config_.keep_trying;
@@ -94,22 +95,21 @@ Result<void> SshWayOut::make_way() {
   if (!way) return way.error();
   way_ = std::move(*way);
   way_->on_start_state(
-      [this](ssh::Supervisor::State state) { set_state(tunnel_state(state), nullptr); });
-  way_->on_failed([this](const Error& error) { set_state(TunnelState::failed, &error); });
+      [this](ssh::Supervisor::State state) { tell_state(tunnel_state(state), nullptr); });
+  way_->on_failed([this](const Error& error) { tell_state(TunnelState::failed, &error); });
   return {};
 }
 
 ssh::SupervisorOptions SshWayOut::connection(const SshHost& host) {
   ssh::SupervisorOptions options;
   options.server = host.server;
-  options.dial.prepare = [prepare = platform_.prepare_socket](int fd) -> Result<void> {
-    if (auto alive = io::notice_dead_peer(fd, kDeadAfter); !alive) return alive;
-    return prepare ? prepare(fd) : Result<void>();
-  };
+  options.dial.prepare = platform_.prepare_socket;
+  options.dial.look_up_again = outside_names_.look_up();
   options.make_login = [this, &host] { return make_login(host, platform_.prompter); };
   options.session.algorithms = host.login.algorithms;
   options.session.windows = windows_;
-  options.keepalive = keepalive();
+  options.keepalive =
+      std::chrono::seconds(config_.ssh.keepalive.value_or(Config::kDefaultKeepalive));
   return options;
 }
 
@@ -133,13 +133,6 @@ ssh::PoolOptions SshWayOut::pool_options() {
   options.session.keep_trying = config_.keep_trying;
   options.make_quiet_login = [this] { return make_quiet_login(); };
   options.sessions = config_.most_sessions();
-  return options;
-}
-
-ssh::PoolOptions SshWayOut::isolated_options() {
-  ssh::PoolOptions options;
-  options.session = quiet_to_server();
-  options.sessions = 1;
   return options;
 }
 
@@ -226,7 +219,7 @@ void SshWayOut::pool_state(ssh::Pool::State state, const Error* error) {
   switch (state) {
     case ssh::Pool::State::reconnecting:
       log::warn("{} ({}); traffic waits while a new one is made",
-                state_ == TunnelState::online ? "the SSH connection is lost" : "no SSH connection",
+                pool_->status().logins > 0 ? "the SSH connection is lost" : "no SSH connection",
                 error != nullptr ? error->message : "it does not answer");
       break;
     case ssh::Pool::State::online:
@@ -237,12 +230,10 @@ void SshWayOut::pool_state(ssh::Pool::State state, const Error* error) {
     default:
       break;
   }
-  set_state(tunnel_state(state), error);
+  tell_state(tunnel_state(state), error);
 }
 
-void SshWayOut::set_state(TunnelState state, const Error* error) {
-  if (state == state_ && error == nullptr) return;
-  state_ = state;
+void SshWayOut::tell_state(TunnelState state, const Error* error) {
   if (changed_) changed_(state, error);
 }
 
@@ -297,20 +288,18 @@ void SshWayOut::network_changed() {
   if (lane_) lane_->network_changed();
 }
 
-// Without probes nothing is found dead; the system wakes nobody for them either.
 void SshWayOut::pause() {
-  if (pool_) pool_->set_keepalive(0s);
-  if (lane_) lane_->set_keepalive(0s);
+  if (way_) way_->pause();
+  if (pool_) pool_->pause();
+  groups_.pause();
+  if (lane_) lane_->pause();
 }
 
 void SshWayOut::wake() {
-  if (pool_) pool_->set_keepalive(keepalive());
-  if (lane_) lane_->set_keepalive(keepalive());
-  network_changed();
-}
-
-Duration SshWayOut::keepalive() const {
-  return std::chrono::seconds(config_.ssh.keepalive.value_or(Config::kDefaultKeepalive));
+  if (way_) way_->wake();
+  if (pool_) pool_->wake();
+  groups_.wake();
+  if (lane_) lane_->wake();
 }
 
 std::string SshWayOut::name() const {
@@ -333,7 +322,6 @@ control::SessionStatus session_status(std::string name, const ssh::Pool::Session
 }  // namespace
 
 void SshWayOut::describe(control::TunnelStatus& status) const {
-  status.state = to_string(state_);
   status.server = name();
   status.carrier = "none";
   if (lane_) lane_->describe(status);
@@ -347,12 +335,10 @@ void SshWayOut::describe(control::TunnelStatus& status) const {
   }
   // A group may be a destination, which is nobody else's business.
   const bool by_user = config_.listener.isolation == Isolation::user;
-  groups_.each([&](const std::string& group, uint64_t number, const ssh::Pool& own) {
-    const std::string name =
+  groups_.each([&](const std::string& group, uint64_t number, const ssh::Supervisor& connection) {
+    std::string name =
         by_user ? fmt::format("streams of {}", group) : fmt::format("isolated {}", number);
-    for (const auto& session : own.status().sessions) {
-      status.sessions.push_back(session_status(name, session));
-    }
+    status.sessions.push_back(session_status(std::move(name), connection.status()));
   });
 }
 

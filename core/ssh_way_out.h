@@ -15,6 +15,7 @@
 #include "core/io/loop.h"
 #include "core/io/timer.h"
 #include "core/name_lane.h"
+#include "core/outside_names.h"
 #include "core/session_groups.h"
 #include "core/ssh/accepted_keys.h"
 #include "core/ssh/auth_credentials.h"
@@ -56,11 +57,9 @@ class SshWayOut final : public WayOut {
   ssh::SupervisorOptions to_server();
   ssh::SupervisorOptions quiet_to_server();
   ssh::PoolOptions pool_options();
-  ssh::PoolOptions isolated_options();
   Result<std::unique_ptr<ssh::Login>> make_login(const SshHost& host, ssh::Prompter* prompter);
   Result<std::unique_ptr<ssh::Login>> make_quiet_login();
   void connected();
-  Duration keepalive() const;
   void learn_resolver();
   void on_resolv_conf(const Result<ssh::ExecResult>& result);
   void resolvers_known(std::vector<Endpoint> resolvers);
@@ -68,13 +67,13 @@ class SshWayOut final : public WayOut {
   std::string names_text() const;
   void tell();
   void pool_state(ssh::Pool::State state, const Error* error);
-  void set_state(TunnelState state, const Error* error);
+  void tell_state(TunnelState state, const Error* error);
 
   io::Loop& loop_;
   const Config& config_;
   const Platform& platform_;
+  OutsideNames outside_names_;
   OnState changed_;
-  TunnelState state_ = TunnelState::idle;
   std::vector<rules::FarRule> far_rules_;
   std::vector<Endpoint> resolvers_;  // none: not known yet
   bool learnt_ = false;              // from the server, or the user said

@@ -68,7 +68,7 @@ Tunnel::Tunnel(io::Loop& loop, const Config& config, Platform platform)
       made_(loop.now()),
       out_(make_way_out(loop, config_, platform_)) {
   cap_memory(1);
-  out_->on_state([this](TunnelState state, const Error* error) { way_out_state(state, error); });
+  out_->on_state([this](TunnelState state, const Error* error) { set_state(state, error); });
 }
 
 // The flows go before what carries them.
@@ -108,10 +108,15 @@ void Tunnel::connected() {
   names_ = std::make_unique<gate::ObservingNames>(*resolver, oversight_->keeper().memory());
 }
 
-void Tunnel::way_out_state(TunnelState state, const Error* error) {
-  if (changed_) changed_(state, error);
+// Failed is for good, whatever a part of the way out may yet tell.
+void Tunnel::set_state(TunnelState next, const Error* error) {
+  if (next == state_ || state_ == TunnelState::failed) return;
+  log::debug("tunnel: {} -> {}{}{}", to_string(state_), to_string(next), error ? ": " : "",
+             error ? error->message : "");
+  state_ = next;
+  if (changed_) changed_(next, error);
   // Before that, start() reports it.
-  if (state == TunnelState::failed && started_ && failed_) failed_(*error);
+  if (next == TunnelState::failed && started_ && failed_) failed_(*error);
 }
 
 Result<void> Tunnel::serve_socks(const Endpoint& at) {
@@ -191,6 +196,7 @@ std::string Tunnel::summary() const {
 
 control::TunnelStatus Tunnel::status() const {
   control::TunnelStatus status;
+  status.state = to_string(state_);
   out_->describe(status);
   status.uptime_s = std::chrono::duration_cast<std::chrono::seconds>(loop_.now() - made_).count();
   if (oversight_) oversight_->describe(status);

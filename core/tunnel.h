@@ -67,7 +67,7 @@ class Tunnel final : private control::StatusSource, private tun2socks::FlowWatch
  private:
   void before_flow(bool udp, const Endpoint& program, const Endpoint& target) override;
   void after_flow() override;
-  void way_out_state(TunnelState state, const Error* error);
+  void set_state(TunnelState next, const Error* error);
   void connected();
   void cap_memory(size_t divisor);
 
@@ -77,6 +77,7 @@ class Tunnel final : private control::StatusSource, private tun2socks::FlowWatch
   std::function<void(const Error&)> failed_;
   WayOut::OnState changed_;
   const Instant made_;
+  TunnelState state_ = TunnelState::idle;
   bool started_ = false;
   std::unique_ptr<Oversight> oversight_;
   std::unique_ptr<WayOut> out_;

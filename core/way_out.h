@@ -29,11 +29,13 @@ struct Platform {
   /// The user id of the program that made a flow of the packet device; -1: unknown. May be empty.
   std::function<int32_t(bool udp, const Endpoint& program, const Endpoint& target)> flow_owner;
   bool control_socket = true;  ///< one for `tunproxy status`, where the configuration names none
-  /// The machine's own, for what a SOCKS5 server cannot resolve by connecting. May be empty.
+  /// The machine's own, for what a SOCKS5 server cannot resolve by connecting, and to find the
+  /// tunnel's server where it has moved. May be empty.
   std::vector<Endpoint> resolvers;
 };
 
 /// idle → connecting → authenticating → online ⇄ reconnecting; each but idle → failed (for good).
+/// What a way out tells; the Tunnel's is the one that is shown.
 enum class TunnelState : uint8_t {
   idle,
   connecting,
@@ -83,7 +85,7 @@ class WayOut {
 
   /// "SSH user@host:22"
   virtual std::string name() const = 0;
-  /// Fills in what it knows: state, server, carrier, resolver, sessions.
+  /// Fills in what it knows: server, carrier, resolver, sessions.
   virtual void describe(control::TunnelStatus& status) const = 0;
 };
 

@@ -27,6 +27,11 @@ step "build: asan (the unit tests) and release (the program)"
 build asan
 build release
 
+# Ten minutes, and gently: it is waited for at the end.
+TUNPROXY_SOAK_MINUTES=10 TUNPROXY=$PWD/build/release/tunproxy nice tests/integration/run.sh soak >build/soak.log 2>&1 &
+readonly soak=$!
+trap 'kill -KILL "$soak" 2>/dev/null || true' EXIT  # its namespace ends with it
+
 if ! $quick; then
   step "build: clang, the program and the fuzzers"
   build fuzz tunproxy fuzzers
@@ -53,7 +58,7 @@ fi
 
 # Both at the same time: a scenario waits more than it computes. Each has namespaces of its own.
 step "integration tests against real servers, in network namespaces: the release and the sanitized build"
-TUNPROXY=$PWD/build/release/tunproxy tests/integration/run.sh >build/integration.log 2>&1 &
+TUNPROXY=$PWD/build/release/tunproxy tests/integration/run.sh --except soak >build/integration.log 2>&1 &
 readonly release_run=$!
 sanitized=0
 TUNPROXY=$PWD/build/asan/tunproxy tests/integration/run.sh --sanitized || sanitized=$?
@@ -61,5 +66,9 @@ released=0
 wait "$release_run" || released=$?
 step "the release build's outcome"
 cat build/integration.log
-[ "$sanitized" = 0 ] && [ "$released" = 0 ] || { echo "integration tests failed" >&2; exit 1; }
+step "the soak's outcome"
+soaked=0
+wait "$soak" || soaked=$?
+cat build/soak.log
+[ "$sanitized" = 0 ] && [ "$released" = 0 ] && [ "$soaked" = 0 ] || { echo "integration tests failed" >&2; exit 1; }
 step "all tests passed"

@@ -56,6 +56,12 @@ int send_messages(int socket, Message* messages, unsigned count) {
   return each(messages, count, [&](msghdr* m) { return ::sendmsg(socket, m, MSG_DONTWAIT); });
 }
 
+void ignore_silence(int, Duration) {}
+void resend_within(int, Duration) {}
+Duration round_trip_time(int) {
+  return 0ms;
+}
+
 std::optional<uid_t> peer_user(int socket) {
 #ifdef __linux__  // has no getpeereid(); here this file is only tested
   (void)socket;

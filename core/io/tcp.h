@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "core/base/address.h"
@@ -30,6 +31,7 @@ class TcpStream final : public net::Stream {
   void consume(size_t n) override;
   size_t write(Bytes bytes) override;
   void limit_unsent(size_t bytes) override;
+  void outlast(Duration silence) override;
   void finish() override;
   bool finished() const override { return finished_; }
   bool ended() const override { return at_end_ && peek().empty(); }
@@ -54,8 +56,10 @@ class TcpStream final : public net::Stream {
   ByteQueue rest_;
   bool at_end_ = false;
   bool finished_ = false;
-  bool blocked_ = false;  // the kernel took less than write() offered
-  bool broken_ = false;   // nothing can be written any more: error_ says why
+  std::optional<Duration> outlasts_;
+  Duration longest_resend_{};  // between two tries to send the same bytes; 0: the system's
+  bool blocked_ = false;       // the kernel took less than write() offered
+  bool broken_ = false;        // nothing can be written any more: error_ says why
   bool failed_ = false;
   Error error_;
   Task progress_;
@@ -70,10 +74,20 @@ using PrepareSocket = std::function<Result<void>(int fd)>;
 /// about `within`. Idle connections are probed each third of that.
 Result<void> notice_dead_peer(int fd, Duration within);
 
+/// Looks up the addresses of a server that may have moved.
+using LookUp = std::function<std::unique_ptr<net::Attempt>(const Target& server,
+                                                           net::Done<std::vector<Endpoint>> done)>;
+
 struct DialOptions {
   Duration timeout = 15s;  ///< for everything: look-up and all addresses
   PrepareSocket prepare;   ///< may be empty
   bool for_flow = false;   ///< fails with limit rather than touch the reserve of descriptors
+  /// Addresses that have not answered are tried anew this often, beside a few of the former tries,
+  /// so that a network that comes back is noticed then; 0: each is tried once.
+  Duration again{};
+  /// For those who dial a server again and again (KnownServer). It must ask beside the tunnel that
+  /// the server carries. Empty: known addresses are all there are.
+  LookUp look_up_again;
 };
 
 /// Connects to a target: looks the name up and tries its addresses, a quarter of a second apart,

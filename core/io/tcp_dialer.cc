@@ -18,6 +18,8 @@ namespace tunproxy::io {
 namespace {
 
 constexpr Duration kStagger = 250ms;  // RFC 8305 §5, "Connection Attempt Delay"
+constexpr Duration kClosest = 50ms;   // two tries with `again`
+constexpr ptrdiff_t kTriesEach = 5;   // of one address, at the same time
 
 // The more it tells, the higher: a refusal says that somebody is there.
 int telling(ErrorCode code) {
@@ -57,14 +59,18 @@ Result<UniqueFd> start_connect(const Endpoint& to, const PrepareSocket& prepare,
 
 // One socket that is being connected.
 struct Candidate {
-  Candidate(Loop& loop, UniqueFd connecting, std::function<void(Candidate*)> on_outcome)
-      : socket(std::move(connecting)), watcher(loop, socket.get(), [this, on_outcome](auto) {
+  Candidate(Loop& loop, size_t endpoint, UniqueFd connecting,
+            std::function<void(Candidate*)> on_outcome)
+      : to(endpoint),
+        socket(std::move(connecting)),
+        watcher(loop, socket.get(), [this, on_outcome](auto) {
           watcher.release();
           on_outcome(this);
         }) {
     watcher.want(false, true);
   }
 
+  const size_t to;  // index in the endpoints
   UniqueFd socket;
   FdWatcher watcher;
 };
@@ -75,6 +81,7 @@ class Dial final : public net::Attempt {
       : loop_(loop),
         prepare_(options.prepare),
         for_flow_(options.for_flow),
+        again_(options.again),
         done_(std::move(done)),
         deadline_(loop,
                   [this] {
@@ -103,12 +110,35 @@ class Dial final : public net::Attempt {
 
  private:
   void try_next() {
-    if (next_ >= endpoints_.size()) return;
-    auto socket = start_connect(endpoints_[next_++], prepare_, for_flow_);
+    if (next_ == endpoints_.size()) {
+      next_ = 0;
+      first_round_ = false;
+    }
+    const size_t to = next_++;
+    auto socket = start_connect(endpoints_[to], prepare_, for_flow_);
     if (!socket) return failed(socket.error());
+    make_room(to);
     candidates_.push_back(std::make_unique<Candidate>(
-        loop_, std::move(*socket), [this](Candidate* candidate) { on_outcome(candidate); }));
-    if (next_ < endpoints_.size()) stagger_.start(kStagger);
+        loop_, to, std::move(*socket), [this](Candidate* candidate) { on_outcome(candidate); }));
+    wait_for_next();
+  }
+
+  void wait_for_next() {
+    const Duration apart = std::max<Duration>(again_ / endpoints_.size(), kClosest);
+    if (next_ < endpoints_.size()) {
+      stagger_.start(first_round_ ? kStagger : apart);
+    } else if (again_ > 0ms) {
+      stagger_.start(apart);
+    }
+  }
+
+  // The oldest goes: by now its peer would have answered, if it could.
+  void make_room(size_t to) {
+    const auto same = [to](const auto& candidate) { return candidate->to == to; };
+    if (std::count_if(candidates_.begin(), candidates_.end(), same) < kTriesEach) return;
+    const auto oldest = std::find_if(candidates_.begin(), candidates_.end(), same);
+    loop_.retire(std::move(*oldest));
+    candidates_.erase(oldest);
   }
 
   void on_outcome(Candidate* candidate) {
@@ -141,6 +171,8 @@ class Dial final : public net::Attempt {
       stagger_.start(0ms);
     } else if (candidates_.empty()) {
       finish(*best_);
+    } else if (!stagger_.active()) {
+      wait_for_next();
     }
   }
 
@@ -156,10 +188,12 @@ class Dial final : public net::Attempt {
   Loop& loop_;
   PrepareSocket prepare_;
   const bool for_flow_;
+  const Duration again_;
   net::Done<std::unique_ptr<TcpStream>> done_;
   std::unique_ptr<net::Attempt> lookup_;
   std::vector<Endpoint> endpoints_;
   size_t next_ = 0;
+  bool first_round_ = true;
   std::vector<std::unique_ptr<Candidate>> candidates_;
   std::optional<Error> best_;
   Timer deadline_;

@@ -23,6 +23,15 @@ void make_ready(int fd) {
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // fails on a Unix socket: no matter
 }
 
+// A network that is back is noticed by the next try; one that comes before an answer can have come
+// is wasted, and makes TCP believe in losses.
+Duration longest_resend(Duration round_trip) {
+  constexpr int kRoundTrips = 3;
+  constexpr Duration kLongest = 10s;
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(kRoundTrips * round_trip);
+  return std::clamp<Duration>(seconds, kShortestResend, kLongest);
+}
+
 template <typename GetName>
 Endpoint name_of(int fd, GetName get_name) {
   sockaddr_storage address{};
@@ -128,6 +137,14 @@ void TcpStream::limit_unsent(size_t bytes) {
 #else
   (void)bytes;
 #endif
+}
+
+void TcpStream::outlast(Duration silence) {
+  if (outlasts_ != silence) ignore_silence(socket_.get(), silence);
+  outlasts_ = silence;
+  const Duration longest = longest_resend(round_trip_time(socket_.get()));
+  if (longest != longest_resend_) resend_within(socket_.get(), longest);
+  longest_resend_ = longest;
 }
 
 void TcpStream::finish() {

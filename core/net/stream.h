@@ -11,6 +11,7 @@
 
 #include "core/base/bytes.h"
 #include "core/base/error.h"
+#include "core/base/time.h"
 
 namespace tunproxy::net {
 
@@ -42,6 +43,10 @@ class Stream {
   /// A hint: of what write() took, no more than about `bytes` should wait to be sent, so that what
   /// is written last does not wait for long. A stream that knows no network ignores it.
   virtual void limit_unsent(size_t bytes) { (void)bytes; }
+  /// A hint for streams whose user watches the peer himself: the network need not, and gives up
+  /// only after `silence` in which the peer acknowledged nothing (0: never). To be repeated now and
+  /// then, since how often it sends again meanwhile follows the round-trip time.
+  virtual void outlast(Duration silence) { (void)silence; }
   /// Half-closes after the bytes that write() took. Idempotent.
   virtual void finish() = 0;
   /// finish() was called and everything, the end included, is out.

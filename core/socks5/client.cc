@@ -2,11 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cassert>
 #include <utility>
 
-#include "core/io/resolver.h"
 #include "core/socks5/client_association.h"
 #include "core/socks5/client_bind.h"
 
@@ -28,41 +26,21 @@ Error in_flow_terms(Error error) {
 
 }  // namespace
 
-// Look-up, connection and negotiation, one after the other.
+// Connection and negotiation, one after the other.
 class Client::Dial final : public net::Attempt {
  public:
   using Outcome = Result<ClientAssociation::Agreed>;
 
   Dial(Client& client, std::optional<Request> request, std::function<void(Outcome)> done)
       : client_(client), request_(std::move(request)), done_(std::move(done)) {
-    if (client_.addresses_.empty()) {
-      look_up();
-    } else {
-      dial();
-    }
+    step_ = client_.server_.dial([this](Result<std::unique_ptr<io::TcpStream>> stream) {
+      step_.reset();
+      if (!stream) return finish(client_.unreachable(stream.error()));
+      secure(std::move(*stream));
+    });
   }
 
  private:
-  void look_up() {
-    step_ =
-        io::resolve(client_.loop_, client_.server_, [this](Result<std::vector<Endpoint>> found) {
-          step_.reset();
-          if (!found) return finish(client_.unreachable(found.error()));
-          if (client_.addresses_.empty()) client_.addresses_ = std::move(*found);
-          dial();
-        });
-  }
-
-  void dial() {
-    step_ = io::dial(client_.loop_, client_.addresses_, client_.options_.dial,
-                     [this](Result<std::unique_ptr<io::TcpStream>> stream) {
-                       step_.reset();
-                       if (!stream) return finish(client_.unreachable(stream.error()));
-                       client_.prefer((*stream)->peer());
-                       secure(std::move(*stream));
-                     });
-  }
-
   void secure(std::unique_ptr<io::TcpStream> stream) {
     if (request_ && request_->command != Command::connect) {
       (void)io::notice_dead_peer(stream->fd(), kDeadAfter);  // does without where the system cannot
@@ -145,7 +123,7 @@ class Client::Bind final : public net::Attempt {
 };
 
 Client::Client(io::Loop& loop, Target server, ClientOptions options)
-    : loop_(loop), server_(std::move(server)), options_(std::move(options)) {
+    : loop_(loop), server_(loop, std::move(server), options.dial), options_(std::move(options)) {
   assert(!options_.negotiate.account || options_.negotiate.account->check());
 }
 
@@ -187,15 +165,10 @@ std::unique_ptr<net::Attempt> Client::associate(
       });
 }
 
-void Client::prefer(const Endpoint& address) {
-  const auto found = std::find(addresses_.begin(), addresses_.end(), address);
-  if (found != addresses_.end()) std::rotate(addresses_.begin(), found, found + 1);
-}
-
 Error Client::unreachable(const Error& cause) const {
   if (cause.code == ErrorCode::limit) return cause;
-  return {ErrorCode::server_unreachable,
-          fmt::format("cannot reach the SOCKS5 server {}: {}", server_.to_string(), cause.message)};
+  return {ErrorCode::server_unreachable, fmt::format("cannot reach the SOCKS5 server {}: {}",
+                                                     server_.target().to_string(), cause.message)};
 }
 
 }  // namespace tunproxy::socks5

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/base/address.h"
+#include "core/io/known_server.h"
 #include "core/io/loop.h"
 #include "core/io/tcp.h"
 #include "core/net/datagram_proxy.h"
@@ -54,20 +55,17 @@ class Client final : public net::Proxy, public net::DatagramProxy {
   /// Of all associations. `wrong_port`, `early` and `refused` are a server's alone.
   const UdpStats& udp_stats() const { return traffic_.stats; }
 
-  /// The server's addresses, the one that answered last in front; empty before the first flow or
-  /// probe. Its name is looked up once: later the machine's resolver may be behind the tunnel.
-  const std::vector<Endpoint>& addresses() const { return addresses_; }
+  /// The server's; empty before the first flow or probe.
+  const std::vector<Endpoint>& addresses() const { return server_.addresses(); }
 
  private:
   class Bind;
   class Dial;
-  void prefer(const Endpoint& address);
   Error unreachable(const Error& cause) const;
 
   io::Loop& loop_;
-  const Target server_;
+  io::KnownServer server_;
   const ClientOptions options_;
-  std::vector<Endpoint> addresses_;
   UdpTraffic traffic_;
 };
 

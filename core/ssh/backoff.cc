@@ -7,8 +7,10 @@
 namespace tunproxy::ssh {
 namespace {
 
-constexpr Duration kEager = 1s;  // while the server is gone for less than eight of it
-constexpr int kShare = 8;        // of the time that it has been away
+constexpr Duration kEager = 500ms;
+constexpr Duration kEagerFor = 1min;
+constexpr Duration kEagerAtLogins = 1s;
+constexpr int kShare = 8;  // of the time that it has been away since then
 constexpr Duration kApart = 300ms;
 constexpr uint32_t kMostDoublings = 16;
 
@@ -18,10 +20,15 @@ Duration doubled(Duration pause, uint32_t times) {
 
 }  // namespace
 
-Duration Backoff::next(const Error& error, Instant now) {
+Duration Backoff::longest_pause(Instant now) const {
+  const Duration away = failures_ > 0 ? now - since_ : 0ms;
+  return std::min(std::max(kEager, (away - kEagerFor) / kShare), longest_);
+}
+
+Duration Backoff::next(const Error& error, Instant now, bool reached) {
   if (failures_ == 0) since_ = now;
-  const Duration eager = std::max(kEager, (now - since_) / kShare);
-  const Duration usual = std::min({doubled(first_, failures_), eager, longest_});
+  const Duration bound = std::max(longest_pause(now), reached ? kEagerAtLogins : 0ms);
+  const Duration usual = std::min({doubled(first_, failures_), bound, longest_});
   ++failures_;
   const StayAway away = stay_away(error);
   apart_ = away.told ? away.first : 0ms;

@@ -9,6 +9,7 @@ namespace tunproxy::ssh {
 namespace {
 
 constexpr size_t kControlsAtMost = 4 * ChannelMux::kMaxChannels;
+constexpr Duration kOutlastAgain = 200ms;
 
 }  // namespace
 
@@ -23,6 +24,7 @@ ChannelMux::ChannelMux(io::Loop& loop, std::unique_ptr<net::Stream> stream,
       share_(std::move(share)),
       windows_(*share_),
       last_heard_(loop.now()),
+      last_carried_(loop.now() - kQuiet),
       open_timer_(loop, [this] { expire_opens(); }),
       tick_(loop, [this] { tick(); }) {
   transport_->take_packets([this](Bytes packet, Buffer& buffer) { on_packet(packet, buffer); });
@@ -148,6 +150,7 @@ SessionLoad ChannelMux::load(const ChannelUser* except) const {
   for (const auto& [id, slot] : slots_) {
     if (slot.user == nullptr || slot.user == except) continue;
     ++load.channels;
+    load.bulk += slot.priority == Priority::bulk;
     load.opening += slot.state == Slot::State::opening;
   }
   load.waiting = waiting_.size() + urgent_.size();
@@ -176,6 +179,7 @@ size_t ChannelMux::write(Slot& slot, Bytes bytes) {
       wait_to_write(slot);
       break;
     }
+    carried();
     sent_ += n;
     slot.send_window -= n;
     slot.turn -= std::min(slot.turn, n);
@@ -274,7 +278,20 @@ void ChannelMux::tick() {
   if (!stream_->peek().empty()) read();
   send_controls();
   flush();
+  if (outlasts_ && loop_.now() - told_to_outlast_ >= kOutlastAgain) outlast(*outlasts_);
   if (!rekeying_) wake_writers();
+}
+
+void ChannelMux::outlast(Duration silence) {
+  outlasts_ = silence;
+  told_to_outlast_ = loop_.now();
+  stream_->outlast(silence);
+}
+
+void ChannelMux::carried() {
+  const bool stirred = loop_.now() - last_carried_ >= kQuiet;
+  last_carried_ = loop_.now();
+  if (stirred && stirred_) stirred_();
 }
 
 void ChannelMux::flush() {

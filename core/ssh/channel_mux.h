@@ -121,11 +121,18 @@ class ChannelMux final : private RequestUser {
   /// `user` goes before it heard.
   void forget(const RequestUser* user) { requests_.forget(user); }
 
+  /// Stream::outlast() of the connection, now and while it carries something.
+  void outlast(Duration silence);
+  /// `stirred` is called, while data is written, by the first after kQuiet without any.
+  void on_stir(std::function<void()> stirred) { stirred_ = std::move(stirred); }
+
   io::Loop& loop() { return loop_; }
   const Error* error() const { return failed_ ? &error_ : nullptr; }
   size_t channel_count() const { return slots_.size(); }  ///< those that are closing, too
   SessionLoad load(const ChannelUser* except) const;      ///< without that user's channel
+  Duration round_trip() const { return windows_.shortest_round(); }
   Instant last_heard() const { return last_heard_; }      ///< when bytes came, whatever they were
+  Instant last_carried() const { return last_carried_; }  ///< when data passed, either way
 
  private:
   Slot* new_slot(ChannelUser* user, Priority priority, size_t window);
@@ -148,6 +155,7 @@ class ChannelMux final : private RequestUser {
   void flush();
   void wake_writers();
   void wake(std::deque<uint32_t>& waiting);
+  void carried();
   void fail(Error error);
   void tell_lost();
   void expire_opens();
@@ -184,6 +192,10 @@ class ChannelMux final : private RequestUser {
   SendAhead ahead_;
   RequestQueue requests_;
   Instant last_heard_;
+  Instant last_carried_;
+  std::function<void()> stirred_;
+  std::optional<Duration> outlasts_;
+  Instant told_to_outlast_{};
   uint64_t received_ = 0;
   uint64_t sent_ = 0;
   bool rekeying_ = false;

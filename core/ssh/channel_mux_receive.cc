@@ -112,6 +112,7 @@ void ChannelMux::on_data(MessageReader message, Buffer& buffer) {
   if (!windows_.on_received(slot->receive_window, bytes.size(), loop_.now())) {
     return fail(kFlooded);
   }
+  carried();
   received_ += bytes.size();
   if (slot->user != nullptr) slot->user->on_data(bytes, buffer);
 }

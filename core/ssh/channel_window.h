@@ -48,6 +48,8 @@ class WindowPolicy {
   void begin_round(Instant now);
   /// The answer came.
   void end_round(Instant now);
+  /// The shortest round; 0: there was none yet.
+  Duration shortest_round() const { return undisturbed_.value_or(Duration::zero()); }
 
  private:
   enum class Verdict : uint8_t { keep, grow, shrink };

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "core/io/known_server.h"
 #include "core/io/loop.h"
 #include "core/io/timer.h"
 #include "core/net/proxy.h"
@@ -20,9 +21,7 @@ bool permanent(const Error& error);
 
 ///   idle ──start()──► reaching ──► authenticating ──► idle (done)
 ///
-/// Reaching is a dial, or what `way` does. The server's name is looked up before the first try.
-/// After a try in which no address answered it is looked up again, by `look_up_again`, while the
-/// tries go on: new addresses come first, known ones are kept.
+/// Reaching is a dial (see io::KnownServer), or what `way` does.
 class Connector {
  public:
   enum class State : uint8_t { idle, reaching, authenticating };
@@ -32,39 +31,46 @@ class Connector {
   Connector(const Connector&) = delete;
   Connector& operator=(const Connector&) = delete;
 
+  struct Pace {
+    Duration patience;  ///< bounds how long the server may take to be reached
+    Duration again{};   ///< see io::DialOptions
+  };
+
   /// `reached` is called when authentication begins, `done` with the outcome: the codes of
-  /// Session::open, or server_unreachable. `patience` bounds a dial. REQUIRES: idle
-  void start(Duration patience, std::function<void()> reached,
+  /// Session::open, or server_unreachable. REQUIRES: idle
+  void start(const Pace& pace, std::function<void()> reached,
              net::Done<std::unique_ptr<Session>> done);
   /// Gives the try up; neither callback comes.
   void cancel();
+  /// The network changed: the try fails if it waits for the server and hears nothing for a while.
+  void doubt();
 
   State state() const { return state_; }
   /// For how long it has been trying.
   Duration age() const { return loop_.now() - began_; }
-  const std::vector<Endpoint>& addresses() const { return addresses_; }
+  const std::vector<Endpoint>& addresses() const { return server_.addresses(); }
 
  private:
-  void look_up();
-  void look_up_again();
   void reach();
   void authenticate(Result<std::unique_ptr<net::Stream>> stream);
+  void lose_patience();
   void end(Result<std::unique_ptr<Session>> outcome);
 
   io::Loop& loop_;
   const SupervisorOptions& options_;
   State state_ = State::idle;
-  std::vector<Endpoint> addresses_;
+  io::KnownServer server_;
   std::optional<IpAddress>
       server_address_;  // at which the server was reached, as far as it is known
   std::function<void()> reached_;
   net::Done<std::unique_ptr<Session>> done_;
-  Duration patience_{};
+  Pace pace_{};
   Instant began_{};
-  Instant looked_up_{};
   std::unique_ptr<Login> login_;
-  std::unique_ptr<net::Attempt> step_;      // of the try
-  std::unique_ptr<net::Attempt> addition_;  // a look-up beside it
+  std::unique_ptr<net::Attempt> step_;  // of the try; or:
+  std::unique_ptr<Session::Opening> opening_;
+  Instant doubted_at_{};
+  io::Timer patience_;  // for the way, and for a login in doubt
 };
 
 }  // namespace tunproxy::ssh

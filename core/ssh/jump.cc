@@ -26,7 +26,7 @@ class JumpChain::Hop final : public net::Proxy {
     });
   }
 
-  void network_changed() { supervisor_.network_changed(); }
+  Supervisor& supervisor() { return supervisor_; }
 
   std::unique_ptr<net::Attempt> connect(const Target& target,
                                         net::Done<std::unique_ptr<net::Stream>> done) override {
@@ -76,6 +76,7 @@ JumpChain::JumpChain(io::Loop& loop, std::vector<JumpHop> hops) {
   assert(!hops.empty());
   for (JumpHop& hop : hops) {
     if (!hops_.empty()) hop.options.way = &way();
+    hop.options.bears_others = true;
     hops_.push_back(std::make_unique<Hop>(loop, std::move(hop), *this));
   }
 }
@@ -86,7 +87,15 @@ JumpChain::~JumpChain() {
 }
 
 void JumpChain::network_changed() {
-  for (const auto& hop : hops_) hop->network_changed();
+  for (const auto& hop : hops_) hop->supervisor().network_changed();
+}
+
+void JumpChain::pause() {
+  for (const auto& hop : hops_) hop->supervisor().pause();
+}
+
+void JumpChain::wake() {
+  for (const auto& hop : hops_) hop->supervisor().wake();
 }
 
 net::Proxy& JumpChain::way() {

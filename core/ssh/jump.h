@@ -41,6 +41,8 @@ class JumpChain {
 
   /// The machine's network changed: each hop looks at once whether its server still answers.
   void network_changed();
+  void pause();  ///< as Supervisor's, for each hop
+  void wake();
 
   /// Connects from the last hop; its errors name that hop. Flows wait while a hop reconnects. The
   /// chain outlives its attempts and streams' use.

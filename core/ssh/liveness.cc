@@ -1,7 +1,6 @@
 #include "core/ssh/liveness.h"
 
 #include <algorithm>
-#include <ctime>
 #include <utility>
 
 #include "core/base/log.h"
@@ -14,89 +13,92 @@ constexpr Duration kShortest = 300ms;  // bounds of what a hurried probe may tak
 constexpr Duration kLongest = 2s;
 constexpr int kRoundTrips = 4;
 constexpr Duration kUsual = 5s;  // for a check without a keepalive
-constexpr Duration kQuiet = 1min;
-constexpr int kRarerWhenQuiet = 4;
 constexpr int kRarerWithoutFlows = 12;
 
 }  // namespace
 
-Duration time_asleep() {
-#ifdef CLOCK_BOOTTIME
-  const auto read = [](clockid_t clock) {
-    timespec time{};
-    ::clock_gettime(clock, &time);
-    return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
-  };
-  const auto awake = read(CLOCK_MONOTONIC);
-  return std::chrono::duration_cast<Duration>(read(CLOCK_BOOTTIME) - awake);
-#else
-  return 0ms;
-#endif
-}
-
-Liveness::Liveness(io::Loop& loop, Session& session, Duration keepalive, Clock asleep,
+Liveness::Liveness(io::Loop& loop, Session& session, Options options,
                    std::function<void(State)> changed)
     : loop_(loop),
       session_(session),
-      keepalive_(keepalive),
-      asleep_(std::move(asleep)),
+      options_(std::move(options)),
       changed_(std::move(changed)),
-      slept_(asleep_()),
-      carried_at_(loop.now()),
-      timer_(loop, [this] { on_timer(); }) {
+      slept_(options_.asleep()),
+      timer_(loop, [this] { on_timer(); }),
+      stirred_(loop, [this] { used(); }) {
+  session_.on_stir([this] { stirred_.schedule(); });
   arm();
 }
 
 void Liveness::check() {
-  if (state_ == State::dead) return;
-  if (unanswered_ > 0 && heard()) settle();
-  const bool fresh = unanswered_ > 0 && loop_.now() - asked_at_ < kShortest;
-  if (fresh && hurried_) return;
-  hurried_ = true;
+  if (state_ == State::dead || paused_) return;
+  if (doubted_ && heard()) settle();
+  if (doubted_ && hurried_ && loop_.now() - asked_at_ < kShortest) return;
   again_ = false;
-  ask();
+  hurry();
 }
 
 void Liveness::used() {
-  if (slept() || (unanswered_ == 0 && silence() >= (keepalive_ > 0ms ? keepalive_ : kUsual)))
-    return check();
+  if (paused_) return;
+  if (slept() || (!doubted_ && silence() >= usual())) return check();
   // The timer may stand at the long pause of a session without flows.
-  carried_at_ = loop_.now();
-  if (unanswered_ == 0 && keepalive_ > 0ms) timer_.start(keepalive_ - silence());
+  if (!doubted_ && options_.keepalive > 0ms) timer_.start(options_.keepalive - silence());
 }
 
-void Liveness::set_keepalive(Duration keepalive) {
-  keepalive_ = keepalive;
-  arm();
+void Liveness::pause() {
+  paused_ = true;
+  timer_.stop();
+}
+
+void Liveness::resume() {
+  paused_ = false;
+  slept();
+  doubted_.reset();
+  asked_ = 0;
+  check();
 }
 
 void Liveness::on_timer() {
   if (slept()) return check();
-  if (unanswered_ > 0 && heard()) {
+  if (!doubted_) return silence() >= interval() ? ask() : arm();
+  if (heard()) {
     // What came may have been on its way when the network changed.
-    if (hurried_ && !std::exchange(again_, true)) return ask();
-    return settle();
+    if (!hurried_ || std::exchange(again_, true)) return settle();
+    doubted_.reset();
+    return hurry();
   }
-  if (unanswered_ == 0) {
-    if (silence() >= interval()) return ask();
-    return arm();
+  const Instant now = loop_.now();
+  if (options_.keepalive > 0ms && now - *doubted_ >= 2 * options_.keepalive) {
+    return set_state(State::dead);
   }
-  if (loop_.now() - asked_at_ < step()) {  // only a hurried one is overdue
-    hurried_ = false;
+  if (now - asked_at_ >= step()) {
+    ask();
+  } else {
     arm();
-    return set_state(State::suspect);
   }
-  if (unanswered_ >= kProbes) return set_state(State::dead);
-  ask();
-  set_state(State::suspect);
+  if (now >= suspect_at_) set_state(State::suspect);
 }
 
 void Liveness::ask() {
-  if (unanswered_ == 0 || !hurried_) ++unanswered_;
-  asked_at_ = loop_.now();
-  probe_ = session_.probe([this, asked = asked_at_](Result<void> outcome) {
-    if (outcome) answered(asked);  // else the session tells that it is lost
+  const Instant now = loop_.now();
+  if (!doubted_) {
+    doubted_ = now;
+    suspect_at_ = now + step();
+    asked_ = 0;
+  }
+  ++asked_;
+  asked_at_ = now;
+  probe_ = session_.probe([this, now](Result<void> outcome) {
+    if (outcome) answered(now);  // else the session tells that it is lost
   });
+  arm();
+}
+
+void Liveness::hurry() {
+  const Duration bound = std::clamp(round_trip() * kRoundTrips, kShortest, kLongest);
+  hurried_ = true;
+  ask();
+  suspect_at_ = std::min(suspect_at_, loop_.now() + bound);
   arm();
 }
 
@@ -106,23 +108,29 @@ void Liveness::answered(Instant asked) {
 }
 
 void Liveness::settle() {
-  unanswered_ = 0;
+  doubted_.reset();
   hurried_ = false;
   again_ = false;
   arm();
   set_state(State::alive);
 }
 
+// In doubt: to the next of: suspect, dead, another probe. A connection that is never given up is
+// not asked for ever: the answer to the last probe will tell.
 void Liveness::arm() {
-  if (state_ == State::dead) return timer_.stop();
-  if (unanswered_ == 0 && keepalive_ == 0ms) return timer_.stop();
-  if (unanswered_ == 0) return timer_.start(interval() - silence());
-  const Duration hurry = std::clamp(round_trip_ * kRoundTrips, kShortest, kLongest);
-  timer_.start(asked_at_ + (hurried_ ? std::min(hurry, step()) : step()) - loop_.now());
+  if (state_ == State::dead || paused_) return timer_.stop();
+  const Instant now = loop_.now();
+  const bool gives_up = options_.keepalive > 0ms;
+  if (!doubted_) return gives_up ? timer_.start(interval() - silence()) : timer_.stop();
+  if (!gives_up && asked_ >= kProbes && state_ == State::suspect) return timer_.stop();
+  Instant next = asked_at_ + step();
+  if (state_ == State::alive) next = std::min(next, suspect_at_);
+  if (gives_up) next = std::min(next, *doubted_ + 2 * options_.keepalive);
+  timer_.start(next - now);
 }
 
 bool Liveness::slept() {
-  const Duration before = std::exchange(slept_, asleep_());
+  const Duration before = std::exchange(slept_, options_.asleep());
   return slept_ - before > kSlept;
 }
 
@@ -130,17 +138,15 @@ Duration Liveness::silence() const {
   return std::max(0ms, loop_.now() - session_.last_heard());
 }
 
-Duration Liveness::step() const {
-  return (keepalive_ > 0ms ? keepalive_ : kUsual) * 2 / kProbes;
+Duration Liveness::usual() const {
+  return options_.keepalive > 0ms ? options_.keepalive : kUsual;
 }
 
-Duration Liveness::interval() {
+Duration Liveness::interval() const {
   const SessionLoad load = session_.load();
-  if (std::exchange(carried_, load.received + load.sent) != load.received + load.sent) {
-    carried_at_ = loop_.now();
-  }
-  if (load.channels == 0) return keepalive_ * kRarerWithoutFlows;
-  return loop_.now() - carried_at_ > kQuiet ? keepalive_ * kRarerWhenQuiet : keepalive_;
+  const bool flows = !options_.bears_others && load.bulk + load.listening > 0;
+  const bool carried = !options_.bears_others && loop_.now() - session_.last_carried() < kQuiet;
+  return flows || carried ? options_.keepalive : options_.keepalive * kRarerWithoutFlows;
 }
 
 void Liveness::set_state(State next) {

@@ -10,6 +10,7 @@ namespace tunproxy::ssh {
 namespace {
 
 constexpr Duration kTick = 1s;
+constexpr Duration kRarestTick = 16s;           // while nothing is carried
 constexpr uint64_t kAsMuchAsAFlow = 64 * 1024;  // bytes a second that weigh as one flow more
 
 }  // namespace
@@ -17,7 +18,6 @@ constexpr uint64_t kAsMuchAsAFlow = 64 * 1024;  // bytes a second that weigh as 
 Pool::Pool(io::Loop& loop, PoolOptions options)
     : loop_(loop),
       options_(std::move(options)),
-      keepalive_(options_.session.keepalive),
       tick_(loop, [this] { tick(); }),
       sweep_(loop, [this] { sweep(); }) {
   members_.push_back(std::make_unique<Member>(loop_, options_.session, ++last_id_));
@@ -70,7 +70,9 @@ std::unique_ptr<net::Attempt> Pool::Expedited::connect(const Target& target, Str
 
 std::unique_ptr<net::Attempt> Pool::bind(const net::Expected& expected, net::OnBound on_bound,
                                          net::Done<net::Accepted> done) {
-  return choose().bind(expected, std::move(on_bound), std::move(done));
+  auto attempt = choose().bind(expected, std::move(on_bound), std::move(done));
+  consider();
+  return attempt;
 }
 
 std::unique_ptr<net::Attempt> Pool::run(std::string command, StreamDone done) {
@@ -82,8 +84,20 @@ std::unique_ptr<net::Attempt> Pool::exec(std::string command, net::Done<ExecResu
 }
 
 Supervisor& Pool::choose() {
-  if (!tick_.active()) tick_.start(kTick);
+  if (!tick_.active()) ticked_ = loop_.now();
+  if (!tick_.active() || pace_ > kTick) tick_soon();
   return lightest();
+}
+
+void Pool::tick_soon() {
+  pace_ = kTick;
+  tick_.start(pace_);
+}
+
+// One too many for so long that it gets no new flows, or few of them would keep all of them.
+bool Pool::surplus(const Member& member) const {
+  return surplus_since_ && loop_.now() - *surplus_since_ >= options_.idle &&
+         &member == members_.back().get();
 }
 
 // Sound before doubtful, then by weight; while none is sound, the first, as it will be renewed.
@@ -91,8 +105,8 @@ Supervisor& Pool::lightest(bool* sound) const {
   const Member* best = nullptr;
   uint64_t least = UINT64_MAX;
   for (const auto& member : members_) {
-    if (!member->supervisor.sound()) continue;
-    const uint64_t weight = member->supervisor.load().channels + member->rate / kAsMuchAsAFlow;
+    if (!member->supervisor.sound() || surplus(*member)) continue;
+    const uint64_t weight = member->supervisor.load().users() + member->rate / kAsMuchAsAFlow;
     if (weight < least) {
       least = weight;
       best = member.get();
@@ -105,23 +119,28 @@ Supervisor& Pool::lightest(bool* sound) const {
 // -- how many
 
 void Pool::tick() {
-  size_t channels = 0;
+  const Duration since = loop_.now() - std::exchange(ticked_, loop_.now());
+  size_t users = 0;
+  uint64_t carried = 0;
   for (auto& member : members_) {
-    measure(*member);
-    channels += member->supervisor.load().channels;
+    carried += measure(*member, std::max(since, kTick));
+    users += member->supervisor.load().users();
   }
   sweep();
   shrink();
   consider();
-  if (channels > 0 || members_.size() > 1) tick_.start(kTick);
+  pace_ = carried > 0 ? kTick : std::min(pace_ * 2, kRarestTick);
+  if (users > 0 || members_.size() > 1) tick_.start(pace_);
 }
 
-void Pool::measure(Member& member) const {
+uint64_t Pool::measure(Member& member, Duration since) const {
   const SessionLoad load = member.supervisor.load();
-  const uint64_t carried = load.received + load.sent;
-  member.rate = carried >= member.carried ? carried - member.carried : carried;
-  member.carried = carried;
-  if (load.channels > 0 || member.used_at == Instant{}) member.used_at = loop_.now();
+  const uint64_t all = load.received + load.sent;
+  const uint64_t carried = all >= member.carried ? all - member.carried : all;
+  member.rate = carried * 1000 / static_cast<uint64_t>(since.count());
+  member.carried = all;
+  if (load.users() > 0 || member.used_at == Instant{}) member.used_at = loop_.now();
+  return carried;
 }
 
 void Pool::consider() {
@@ -134,7 +153,7 @@ size_t Pool::wanted() const {
   size_t flows = 0;
   size_t busy = 0;
   for (const auto& member : members_) {
-    flows += member->supervisor.load().channels;
+    flows += member->supervisor.load().users();
     if (member->rate >= kMuch) ++busy;
   }
   return std::max((flows + kFlowsEach - 1) / kFlowsEach, busy + 1);
@@ -144,7 +163,6 @@ void Pool::grow() {
   SupervisorOptions options = options_.session;
   options.addresses = first().addresses();
   options.make_login = options_.make_quiet_login;
-  options.keepalive = keepalive_;
   options.reconnect = false;
   coming_ = std::make_unique<Member>(loop_, std::move(options), ++last_id_);
   coming_->supervisor.on_state([this](State, const Error*) { sweep_.schedule(); });
@@ -165,14 +183,15 @@ void Pool::grown(Result<void> outcome) {
 }
 
 void Pool::shrink() {
-  const auto& last = members_.back();
-  if (members_.size() == 1 || wanted() >= members_.size()) return;
-  if (loop_.now() - last->used_at < options_.idle) {
-    // The one that has been idle for longest goes first.
-    std::stable_sort(members_.begin() + 1, members_.end(),
-                     [](const auto& a, const auto& b) { return a->used_at > b->used_at; });
-    if (loop_.now() - members_.back()->used_at < options_.idle) return;
-  }
+  if (members_.size() == 1 || wanted() >= members_.size()) return surplus_since_.reset();
+  if (!surplus_since_) surplus_since_ = loop_.now();
+  // The one that has been idle for longest goes first.
+  std::stable_sort(members_.begin() + 1, members_.end(),
+                   [](const auto& a, const auto& b) { return a->used_at > b->used_at; });
+  const Member& last = *members_.back();
+  const bool idle = loop_.now() - last.used_at >= options_.idle;
+  if (!idle && !(surplus(last) && last.supervisor.load().users() == 0)) return;
+  surplus_since_ = loop_.now();
   members_.back()->supervisor.stop();
   retire(std::move(members_.back()));
   members_.pop_back();
@@ -217,9 +236,16 @@ void Pool::network_changed() {
   grow_at_ = std::min(grow_at_, loop_.now() + options_.unanswered);
 }
 
-void Pool::set_keepalive(Duration keepalive) {
-  keepalive_ = keepalive;
-  for (const auto& member : members_) member->supervisor.set_keepalive(keepalive);
+void Pool::pause() {
+  tick_.stop();
+  for (const auto& member : members_) member->supervisor.pause();
+  if (coming_) coming_->supervisor.pause();
+}
+
+void Pool::wake() {
+  for (const auto& member : members_) member->supervisor.wake();
+  if (coming_) coming_->supervisor.wake();
+  tick_soon();
 }
 
 Pool::Status Pool::status() const {
@@ -230,12 +256,8 @@ Pool::Status Pool::status() const {
   for (const auto& member : members_) {
     const Supervisor& supervisor = member->supervisor;
     const Supervisor::Counters counters = supervisor.counters();
-    const bool online = supervisor.state() == State::online;
-    const SessionLoad load = supervisor.load();
-    status.sessions.push_back({member->id, supervisor.state(), supervisor.sound(), load.channels,
-                               counters.received, counters.sent, supervisor.round_trip(),
-                               online ? loop_.now() - supervisor.online_since() : 0ms});
-    status.channels += load.channels;
+    status.sessions.push_back({supervisor.status(), member->id});
+    status.channels += status.sessions.back().channels;
     sum.logins += counters.logins;
     sum.losses += counters.losses;
     sum.received += counters.received;

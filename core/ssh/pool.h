@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,7 @@ struct PoolOptions {
   /// Empty: there are no others.
   std::function<Result<std::unique_ptr<Login>>()> make_quiet_login;
   size_t sessions = 4;        ///< at most
-  Duration idle = 60s;        ///< a session without flows is closed after that, but the first
+  Duration idle = 60s;        ///< a session without flows, or too much, is closed after that
   Duration refused = 10min;   ///< after which a server is asked for more that refused
   Duration unanswered = 30s;  ///< the same if it did not refuse, but was not reached
 };
@@ -38,15 +39,8 @@ class Pool final : public net::Proxy {
   static constexpr size_t kFlowsEach = 3;
   static constexpr uint64_t kMuch = 256 * 1024;  ///< bytes a second
 
-  struct SessionStatus {
+  struct SessionStatus : Supervisor::Status {
     uint64_t id = 0;  ///< from 1; no other session of the pool has or had it
-    State state = State::idle;
-    bool sound = false;  ///< it answers, as far as is known
-    size_t channels = 0;
-    uint64_t received = 0;  ///< by all its connections
-    uint64_t sent = 0;
-    Duration round_trip{};  ///< of the last probe; 0: none yet
-    Duration online_for{};
   };
   /// The sums count sessions that are gone, too.
   struct Status {
@@ -72,7 +66,8 @@ class Pool final : public net::Proxy {
   void on_state(std::function<void(State, const Error*)> changed) { changed_ = std::move(changed); }
   const std::vector<Endpoint>& addresses() const;
   void network_changed();
-  void set_keepalive(Duration keepalive);
+  void pause();
+  void wake();
 
   std::unique_ptr<net::Attempt> connect(const Target& target, StreamDone done) override;
   std::unique_ptr<net::Attempt> bind(const net::Expected& expected, net::OnBound on_bound,
@@ -106,8 +101,10 @@ class Pool final : public net::Proxy {
   Supervisor& first() const { return members_.front()->supervisor; }
   Supervisor& choose();
   Supervisor& lightest(bool* sound = nullptr) const;
+  bool surplus(const Member& member) const;
+  void tick_soon();
   void tick();
-  void measure(Member& member) const;
+  uint64_t measure(Member& member, Duration since) const;
   void consider();
   size_t wanted() const;
   void grow();
@@ -125,9 +122,11 @@ class Pool final : public net::Proxy {
   std::unique_ptr<Member> coming_;                // logs in
   uint64_t last_id_ = 0;
   Instant grow_at_{};
+  std::optional<Instant> surplus_since_;  // there has been one more than is wanted
   Supervisor::Counters past_;  // of members that are gone
   uint64_t online_times_ = 0;
-  Duration keepalive_;
+  Duration pace_{};  // of the ticks
+  Instant ticked_{};
   io::Timer tick_;
   io::Task sweep_;
   Expedited expedited_{*this};

@@ -56,7 +56,7 @@ class RemoteForward final : private RequestUser {
 /// All of a session's.
 class RemoteForwards {
  public:
-  static constexpr size_t kMax = 128;
+  static constexpr size_t kMax = 256;  ///< as many as the SOCKS listener lets wait
 
   /// `server`: the address to report for ports that are not on its loopback.
   RemoteForwards(ChannelMux& mux, std::optional<IpAddress> server);
@@ -65,6 +65,7 @@ class RemoteForwards {
   ~RemoteForwards();
 
   ChannelMux& mux() { return mux_; }
+  size_t count() const { return forwards_.size(); }
   /// Asks for a port where a connection from `from` (unspecified: from anywhere) may come. `user`
   /// hears the outcome.
   Result<RemoteForward*> listen(const IpAddress& from, ForwardUser* user);

@@ -3,7 +3,7 @@
 namespace tunproxy::ssh {
 
 Request::Request(io::Loop& loop, bool repeatable)
-    : repeatable_(repeatable), deadline_(loop, [this] {
+    : repeatable_(repeatable), loop_(loop), deadline_(loop, [this] {
         leave();
         end(why_);  // may destroy this
       }) {}
@@ -13,7 +13,8 @@ void Request::wait(List& waiting, Duration bound, Error why) {
   session_ = nullptr;
   why_ = std::move(why);
   join(waiting);
-  deadline_.start(bound);
+  if (!waits_until_) waits_until_ = loop_.now() + bound;
+  deadline_.start(*waits_until_ - loop_.now());
 }
 
 void Request::serve(List& served, Session& session) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "core/io/loop.h"
@@ -24,7 +25,7 @@ class Request : public net::Attempt {
   Request(io::Loop& loop, bool repeatable);
   ~Request() override { leave(); }
 
-  /// Joins the `waiting`; it fails with `why` if it is still there after `bound`.
+  /// Joins the `waiting`; it fails with `why` if it is still there `bound` after it waited first.
   void wait(List& waiting, Duration bound, Error why);
   /// Waits in another list now, as long as it still may.
   void move_to(List& waiting) { join(waiting); }
@@ -54,6 +55,8 @@ class Request : public net::Attempt {
   List::iterator place_;
   Session* session_ = nullptr;
   Error why_;
+  io::Loop& loop_;
+  std::optional<Instant> waits_until_;
   io::Timer deadline_;
 };
 

@@ -55,7 +55,11 @@ class Session::Impl {
   net::Proxy& expedited() { return expedited_; }
   RemoteForwards& forwards() { return forwards_; }
 
-  SessionLoad load() const { return mux_.load(&standing_); }
+  SessionLoad load() const {
+    SessionLoad load = mux_.load(&standing_);
+    load.listening = forwards_.count();
+    return load;
+  }
 
   void on_closed(std::function<void(const Error&)> closed) { closed_ = std::move(closed); }
 
@@ -76,7 +80,7 @@ class Session::Impl {
 namespace {
 
 // Open, as an attempt: the login, then the session made from it.
-class SessionAttempt final : public net::Attempt {
+class SessionAttempt final : public Session::Opening {
  public:
   using Make = std::function<std::unique_ptr<Session>(SessionLogin::LoggedIn)>;
 
@@ -88,6 +92,9 @@ class SessionAttempt final : public net::Attempt {
         loop, std::move(transport), std::move(login), options,
         [this](Result<SessionLogin::LoggedIn> outcome) { on_login(std::move(outcome)); });
   }
+
+  Instant last_heard() const override { return login_->last_heard(); }
+  bool waits_for_server() const override { return login_->waits_for_server(); }
 
  private:
   void on_login(Result<SessionLogin::LoggedIn> outcome) {
@@ -105,9 +112,11 @@ class SessionAttempt final : public net::Attempt {
 
 }  // namespace
 
-std::unique_ptr<net::Attempt> Session::open(io::Loop& loop, std::unique_ptr<net::Stream> transport,
-                                            std::unique_ptr<Login> login, SessionOptions options,
-                                            net::Done<std::unique_ptr<Session>> done) {
+std::unique_ptr<Session::Opening> Session::open(io::Loop& loop,
+                                                std::unique_ptr<net::Stream> transport,
+                                                std::unique_ptr<Login> login,
+                                                SessionOptions options,
+                                                net::Done<std::unique_ptr<Session>> done) {
   auto make = [&loop, options](SessionLogin::LoggedIn logged_in) {
     auto impl = std::make_unique<Impl>(loop, std::move(logged_in), options);
     return std::unique_ptr<Session>(new Session(std::move(impl)));
@@ -148,8 +157,24 @@ std::unique_ptr<net::Attempt> Session::probe(net::Done<void> done) {
   return std::make_unique<Probe>(impl_->mux(), std::move(done));
 }
 
+Duration Session::round_trip() const {
+  return impl_->mux().round_trip();
+}
+
 Instant Session::last_heard() const {
   return impl_->mux().last_heard();
+}
+
+Instant Session::last_carried() const {
+  return impl_->mux().last_carried();
+}
+
+void Session::on_stir(std::function<void()> stirred) {
+  impl_->mux().on_stir(std::move(stirred));
+}
+
+void Session::outlast(Duration silence) {
+  impl_->mux().outlast(silence);
 }
 
 SessionLoad Session::load() const {

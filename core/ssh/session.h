@@ -35,12 +35,19 @@ struct ExecResult {
 
 class Session final : public net::Proxy {
  public:
+  /// A login under way.
+  class Opening : public net::Attempt {
+   public:
+    virtual Instant last_heard() const = 0;     ///< when bytes came from the server
+    virtual bool waits_for_server() const = 0;  ///< else for something here: a key, the user
+  };
+
   /// Key exchange, host key check, authentication, and a session channel that stays open (it makes
   /// sshd turn TCP_NODELAY on). `done` gets a session that is ready, or an Error with code
   /// host_key_refused, authentication_failed, timed_out, server_unreachable or protocol.
-  static std::unique_ptr<net::Attempt> open(io::Loop& loop, std::unique_ptr<net::Stream> transport,
-                                            std::unique_ptr<Login> login, SessionOptions options,
-                                            net::Done<std::unique_ptr<Session>> done);
+  static std::unique_ptr<Opening> open(io::Loop& loop, std::unique_ptr<net::Stream> transport,
+                                       std::unique_ptr<Login> login, SessionOptions options,
+                                       net::Done<std::unique_ptr<Session>> done);
   /// Streams that are still there fail with a reset; attempts end with an error.
   ~Session() override;
 
@@ -68,8 +75,16 @@ class Session final : public net::Proxy {
   /// Asks the server for a sign of life; `done` hears when it answered, or that the connection is
   /// lost. Waits without a bound. Any number at once.
   std::unique_ptr<net::Attempt> probe(net::Done<void> done);
+  /// The shortest time in which the server answered; 0: it has not yet.
+  Duration round_trip() const;
   /// When bytes came from the server, whatever they were.
   Instant last_heard() const;
+  /// When data of a channel passed, either way.
+  Instant last_carried() const;
+  /// `stirred` is called by the first data after kQuiet without any; it may only schedule.
+  void on_stir(std::function<void()> stirred);
+  /// How long the network may acknowledge nothing before the connection is given up (0: for ever).
+  void outlast(Duration silence);
   SessionLoad load() const;
 
   /// Called once when the connection is lost; all channels have failed by then. To destroy the

@@ -40,6 +40,7 @@ SessionLogin::SessionLogin(io::Loop& loop, std::unique_ptr<net::Stream> stream,
       shared_(std::make_shared<Shared>()),
       options_(options),
       done_(std::move(done)),
+      last_heard_(loop.now()),
       second_(loop, [this] { on_second(); }),
       look_(loop, [this] { look(); }) {
   shared_->login = std::move(login);
@@ -68,6 +69,7 @@ void SessionLogin::set_state(State next) {
 
 void SessionLogin::look() {
   if (state_ == State::ended) return;
+  if (!stream_->peek().empty()) last_heard_ = loop_.now();
   if (!shared_->outcome) return end(&shared_->outcome.error());
   if (step_) {  // the transport is not ours now
     if (stream_->error() != nullptr) return end(stream_->error());

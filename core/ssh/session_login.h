@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 
+#include "core/base/time.h"
 #include "core/io/loop.h"
 #include "core/io/timer.h"
 #include "core/net/proxy.h"
@@ -32,6 +33,9 @@ class SessionLogin {
   SessionLogin& operator=(const SessionLogin&) = delete;
   ~SessionLogin();
 
+  Instant last_heard() const { return last_heard_; }
+  bool waits_for_server() const { return step_ == nullptr; }
+
  private:
   enum class State : uint8_t { key_exchange, host_key, authentication, ended };
   struct Shared;
@@ -52,6 +56,7 @@ class SessionLogin {
   const SessionOptions options_;
   net::Done<LoggedIn> done_;
   State state_ = State::key_exchange;
+  Instant last_heard_;
   Duration spent_{};  // in the present phase, without the time in which the user is asked
   std::unique_ptr<net::Attempt> step_;
   io::Timer second_;

@@ -5,26 +5,19 @@
 #include <utility>
 
 #include "core/base/log.h"
-#include "core/io/persist.h"
+#include "core/io/asleep.h"
 
 namespace tunproxy::ssh {
 namespace {
 
 constexpr Duration kStable = 30s;  // a connection that lived this long resets the pauses
 constexpr Duration kLeavingTick = 1s;
-// While a network is away, packets vanish; a dial that begins anew is how its return is noticed.
-constexpr Duration kFirstPatience = 2s;
-constexpr unsigned kTriesUntilPatient = 8;
+// While a network is away, packets vanish: another one is how its return is noticed.
+constexpr Duration kRarest = 2s;
+constexpr Duration kPatience = 5s;
 
 SupervisorOptions prepared(SupervisorOptions options) {
-  if (!options.asleep) options.asleep = time_asleep;
-  options.dial.prepare = [before = std::move(options.dial.prepare),
-                          bound = options.keepalive * 3](int fd) -> Result<void> {
-    if (before) {
-      if (auto done = before(fd); !done) return done;
-    }
-    return io::persist(fd, bound);
-  };
+  if (!options.asleep) options.asleep = io::time_asleep;
   return options;
 }
 
@@ -80,10 +73,11 @@ void Supervisor::stop() {
 void Supervisor::connect_now() {
   pause_.stop();
   connector_.cancel();
+  reached_ = false;
   connector_.start(
-      patience(),
+      pace(),
       [this] {
-        silent_tries_ = 0;
+        reached_ = true;
         if (state_ == State::connecting) set_state(State::authenticating, nullptr);
       },
       [this](Result<std::unique_ptr<Session>> session) {
@@ -92,24 +86,26 @@ void Supervisor::connect_now() {
       });
 }
 
-// The first connection is somebody's who waits and can see why it takes long.
-Duration Supervisor::patience() const {
-  if (state_ == State::connecting) return options_.dial.timeout;
-  if (silent_tries_ < kTriesUntilPatient) return kFirstPatience;
-  return kFirstPatience * (1u << std::min(silent_tries_ - kTriesUntilPatient + 1, 3u));
+// The first connection is somebody's who waits and can see why it takes long. What is not dialled
+// from here (a proxy, a jump host) is begun anew to notice that the network is back; more and more
+// slowly, as it may just be slow.
+Connector::Pace Supervisor::pace() const {
+  const Duration whole = options_.dial.timeout;
+  const bool first = state_ == State::connecting && !options_.keep_trying;
+  if (first) return {options_.way != nullptr ? 3 * whole : whole};
+  if (options_.way != nullptr) return {std::min(whole, kPatience * (1 + failed_tries_ / 2))};
+  const Duration pause = std::max(backoff_.longest_pause(loop_.now()) / 2, round_trip_);
+  return {kPatience, std::min(pause, kRarest)};
 }
 
 void Supervisor::connection_failed(Error error) {
-  ++silent_tries_;
+  ++failed_tries_;
   const bool first = state_ == State::connecting || state_ == State::authenticating;
   const bool again = !first || (options_.keep_trying && options_.reconnect);
   if (again && !permanent(error)) {
-    if (first) {
-      set_state(State::reconnecting, &error);
-    } else {
-      log::info("reconnect failed: {}", error.message);
-    }
-    return connect_later(error);
+    log::info("{} failed: {}", first ? "connect" : "reconnect", error.message);
+    if (first) set_state(State::reconnecting, &error);
+    return connect_later(error, connector_.age());
   }
   if (state_ == State::online) {  // the session in doubt may yet answer
     return log::warn("no second connection to the SSH server: {}", error.message);
@@ -119,15 +115,16 @@ void Supervisor::connection_failed(Error error) {
   if (started_) std::exchange(started_, nullptr)(std::move(error));
 }
 
-void Supervisor::connect_later(const Error& error) {
-  const Duration pause = backoff_.next(error, loop_.now());
-  // A dial that nobody answered was a pause in itself.
-  pause_.start(std::max(pause - connector_.age(), std::min(pause, options_.first_pause)));
+// A try that nobody answered for long was a pause in itself.
+void Supervisor::connect_later(const Error& error, Duration tried) {
+  const Duration pause = backoff_.next(error, loop_.now(), reached_) - tried;
+  next_try_ = loop_.now() + pause;
+  if (!paused_) pause_.start(pause);
 }
 
 void Supervisor::came_online(std::unique_ptr<Session> session) {
   ++past_.logins;
-  silent_tries_ = 0;
+  failed_tries_ = 0;
   backoff_.let_in();
   Session* const now = session.get();
   now->on_closed([this, now](const Error& error) {
@@ -136,9 +133,11 @@ void Supervisor::came_online(std::unique_ptr<Session> session) {
   });
   auto before = std::exchange(line_, std::make_unique<Line>());
   line_->session = std::move(session);
-  line_->liveness =
-      std::make_unique<Liveness>(loop_, *now, options_.keepalive, options_.asleep,
-                                 [this, now](auto state) { on_liveness(now, state); });
+  now->outlast(longest_silence());
+  line_->liveness = std::make_unique<Liveness>(
+      loop_, *now, Liveness::Options{options_.keepalive, options_.asleep, options_.bears_others},
+      [this, now](auto state) { on_liveness(now, state); });
+  if (paused_) line_->liveness->pause();
   online_since_ = loop_.now();
   if (before) {
     log::info("a second SSH connection takes over");
@@ -166,6 +165,7 @@ void Supervisor::on_liveness(Session* session, Liveness::State state) {
 }
 
 void Supervisor::renew() {
+  round_trip_ = line_->liveness->round_trip();
   if (!options_.reconnect || pause_.active() || connector_.state() != Connector::State::idle)
     return;
   connect_now();
@@ -177,17 +177,24 @@ void Supervisor::stop_renewing() {
   backoff_.reset();
 }
 
+template <typename Function>
+void Supervisor::each_line(Function function) {
+  if (line_) function(*line_);
+  for (const auto& line : leaving_) function(*line);
+}
+
 void Supervisor::lost(const Error& error) {
   const Error reason = error;
   ++past_.losses;
   const Session* const session = line_->session.get();
+  round_trip_ = line_->liveness->round_trip();
   take_back(session);
   retire(std::move(line_));
   if (loop_.now() - online_since_ >= kStable) backoff_.forget();
   if (!options_.reconnect) return set_state(State::failed, &reason);  // what waits may move on
   set_state(State::reconnecting, &reason);
   const bool under_way = pause_.active() || connector_.state() != Connector::State::idle;
-  if (state_ == State::reconnecting && !under_way) connect_later(reason);
+  if (state_ == State::reconnecting && !under_way) connect_later(reason, 0ms);
 }
 
 void Supervisor::left(Session* session) {
@@ -205,7 +212,7 @@ void Supervisor::left(Session* session) {
 void Supervisor::watch_leaving() {
   for (auto& line : leaving_) {
     const bool surplus = leaving_.size() > kMaxLeaving && &line == &leaving_.front();
-    if (surplus || line->session->load().channels == 0) retire(std::move(line));
+    if (surplus || line->session->load().users() == 0) retire(std::move(line));
   }
   std::erase(leaving_, nullptr);
   if (!leaving_.empty()) leaving_timer_.start(kLeavingTick);
@@ -220,21 +227,38 @@ void Supervisor::retire(std::unique_ptr<Line> line) {
 }
 
 void Supervisor::network_changed() {
-  if (line_) line_->liveness->check();
-  for (auto& line : leaving_) line->liveness->check();
+  if (paused_) return;
+  each_line([](Line& line) { line.liveness->check(); });
   const bool trying = connector_.state() != Connector::State::idle;
   const bool wanted = state_ == State::reconnecting || (line_ && pause_.active()) || trying;
   if (!wanted || state_ == State::connecting || state_ == State::authenticating) return;
-  const Duration apart = backoff_.reset();
-  silent_tries_ = 0;
+  if (connector_.state() == Connector::State::authenticating) return connector_.doubt();
+  const Duration apart = std::max(backoff_.reset(), 2 * round_trip_);
+  failed_tries_ = 0;
   if (connector_.age() >= apart) return connect_now();
   if (!trying) pause_.start(apart - connector_.age());
 }
 
-void Supervisor::set_keepalive(Duration keepalive) {
-  options_.keepalive = keepalive;
-  if (line_) line_->liveness->set_keepalive(keepalive);
-  for (auto& line : leaving_) line->liveness->set_keepalive(keepalive);
+void Supervisor::pause() {
+  paused_ = true;
+  if (pause_.active()) pause_.stop();
+  each_line([](Line& line) {
+    line.liveness->pause();
+    line.session->outlast(0ms);
+  });
+}
+
+void Supervisor::wake() {
+  if (!std::exchange(paused_, false)) return;
+  each_line([this](Line& line) {
+    line.liveness->resume();
+    line.session->outlast(options_.longest_silence());
+  });
+  const bool idle = connector_.state() == Connector::State::idle;
+  if (idle && (state_ == State::reconnecting || (line_ && !sound()))) {
+    pause_.start(next_try_ - loop_.now());
+  }
+  network_changed();
 }
 
 bool Supervisor::sound() const {

@@ -22,12 +22,13 @@
 namespace tunproxy::ssh {
 
 ///   idle, stopped ──start()──► connecting ──► authenticating ──► online ⇄ reconnecting
+///                                  └────────────────┴──with keep_trying────────┘
 ///
 /// All but idle lead to stopped by stop(), and to failed for good where the server refuses for a
 /// reason that stays (host key, login), where it shall not reconnect, or where the first connection
-/// fails; with keep_trying that leads to reconnecting, too. A server that does not
-/// answer a probe is doubted: while that lasts, a second connection is tried beside the first. If
-/// it succeeds, new flows go to it, and the first keeps its own until they end or it is dead.
+/// fails without keep_trying. A server that does not answer a probe is doubted: while that lasts, a
+/// second connection is tried beside the first. If it succeeds, new flows go to it, and the first
+/// keeps its own until they end or it is dead.
 class Supervisor final : public net::Proxy {
  public:
   enum class State : uint8_t {
@@ -43,6 +44,15 @@ class Supervisor final : public net::Proxy {
   static constexpr size_t kMaxWaiting = 256;  ///< flows that wait for a session; more are refused
   static constexpr size_t kMaxLeaving = 4;    ///< former sessions that keep their flows
 
+  struct Status {
+    State state = State::idle;
+    bool sound = false;  ///< it answers, as far as is known
+    size_t channels = 0;
+    uint64_t received = 0;  ///< by all its connections
+    uint64_t sent = 0;
+    Duration round_trip{};  ///< of the last probe; 0: none yet
+    Duration online_for{};
+  };
   /// Since it was made, all its sessions together.
   struct Counters {
     uint64_t logins = 0;  ///< connections that came online
@@ -69,13 +79,19 @@ class Supervisor final : public net::Proxy {
   const std::string& reason() const { return reason_; }
   /// Online, and the server answers as far as is known.
   bool sound() const;
+  /// Nobody has anything on it, or waits for it.
+  bool unused() const { return waiting_.empty() && load().users() == 0; }
   /// The server's, once looked up; those of the last look-up first.
   const std::vector<Endpoint>& addresses() const { return connector_.addresses(); }
 
   /// The machine's network changed: the server is probed at once, and dialled at once if there is
   /// no session. Cheap to call, also often: a few tries a second is all that it causes.
   void network_changed();
-  void set_keepalive(Duration keepalive);
+  /// Until wake() no probe is sent, no silence counts, and no lost connection is made anew, but
+  /// once for a flow that comes and needs one.
+  void pause();
+  /// Goes on as after network_changed().
+  void wake();
 
   /// Through the session, or as soon as there is one; host_unreachable if that takes too long.
   std::unique_ptr<net::Attempt> connect(const Target& target, StreamDone done) override;
@@ -94,8 +110,7 @@ class Supervisor final : public net::Proxy {
 
   SessionLoad load() const;  ///< of its sessions now
   Counters counters() const;
-  Duration round_trip() const;
-  Instant online_since() const { return online_since_; }
+  Status status() const;
 
  private:
   // A session and who watches it.
@@ -114,7 +129,7 @@ class Supervisor final : public net::Proxy {
 
   void set_state(State next, const Error* error);
   void connect_now();
-  void connect_later(const Error& error);
+  void connect_later(const Error& error, Duration tried);
   void connection_failed(Error error);
   void came_online(std::unique_ptr<Session> session);
   void on_liveness(Session* session, Liveness::State state);
@@ -131,7 +146,10 @@ class Supervisor final : public net::Proxy {
   template <typename T>
   std::unique_ptr<net::Attempt> ask(bool repeatable, typename RequestFor<T>::Start start,
                                     net::Done<T> done);
-  Duration patience() const;
+  Connector::Pace pace() const;
+  Duration longest_silence() const { return paused_ ? 0ms : options_.longest_silence(); }
+  template <typename Function>
+  void each_line(Function function);
 
   io::Loop& loop_;
   SupervisorOptions options_;
@@ -147,8 +165,12 @@ class Supervisor final : public net::Proxy {
   Instant online_since_{};
   Connector connector_;
   Backoff backoff_;
-  unsigned silent_tries_ = 0;  // dials in a row that nobody answered
-  io::Timer pause_;
+  unsigned failed_tries_ = 0;  // in a row
+  bool reached_ = false;       // by the last try
+  Duration round_trip_{};      // of the last session, when it was in doubt or lost
+  bool paused_ = false;
+  Instant next_try_{};  // if it is paused
+  io::Timer pause_;     // until the next try
   io::Timer leaving_timer_;
   Expedited expedited_{*this};
 };

@@ -76,6 +76,10 @@ void Supervisor::place(Request& request) {
   }
   request.wait(waiting_, options_.wait_for_session,
                {ErrorCode::host_unreachable, "the tunnel is down"});
+  const bool idle = connector_.state() == Connector::State::idle;
+  if (paused_ && state_ == State::reconnecting && idle && !pause_.active()) {
+    pause_.start(next_try_ - loop_.now());
+  }
 }
 
 // What a session was asked and did not answer waits for the next one.
@@ -116,6 +120,7 @@ SessionLoad Supervisor::load() const {
     sum.channels += load.channels;
     sum.opening += load.opening;
     sum.waiting += load.waiting;
+    sum.listening += load.listening;
     sum.received += load.received;
     sum.sent += load.sent;
   }
@@ -130,8 +135,14 @@ Supervisor::Counters Supervisor::counters() const {
   return counters;
 }
 
-Duration Supervisor::round_trip() const {
-  return line_ ? line_->liveness->round_trip() : 0ms;
+Supervisor::Status Supervisor::status() const {
+  const Counters all = counters();
+  Status status{state_, sound(), load().channels, all.received, all.sent, 0ms, 0ms};
+  if (line_) {
+    status.round_trip = line_->liveness->round_trip();
+    status.online_for = loop_.now() - online_since_;
+  }
+  return status;
 }
 
 }  // namespace tunproxy::ssh

@@ -51,6 +51,7 @@ class Stream final : public net::Stream {
   void consume(size_t n) override;
   size_t write(Bytes bytes) override;
   void limit_unsent(size_t bytes) override;
+  void outlast(Duration silence) override { below_->outlast(silence); }
   void finish() override;
   bool finished() const override;
   bool ended() const override { return peer_finished_ && in_.empty() && !error_; }

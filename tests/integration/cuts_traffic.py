@@ -2,8 +2,9 @@
 
     steady HOST LOG     fresh TCP connections one after the other; a line with the time of each that was answered
     udp HOST LOG        one UDP socket that asks again and again; a line with the time of each answer
-    aborting HOST       clients that leave in the middle of everything, until killed
-    churn HOST LOG      checked transfers both ways, until killed; a line for each, "wrong" where bytes differ
+    aborting HOST PAUSE clients that leave in the middle of everything, until killed; a pause between them (seconds)
+    churn HOST LOG PAUSE  checked transfers both ways, until killed; a line for each, "cut" where a reset broke it off,
+                        "wrong" where bytes differ, "short" where some are missing and nothing said so
 """
 
 import random
@@ -49,14 +50,15 @@ def verb_udp(host, log):
             number += 1
             try:
                 sock.sendto(b"%d" % number, (host, UDP_ECHO))
-                if sock.recv(100) == b"%d" % number:
-                    written(file, sock.getsockname()[1])
+                while sock.recv(100) != b"%d" % number:
+                    pass  # late ones
+                written(file, sock.getsockname()[1])
             except OSError:
                 pass
             time.sleep(AGAIN)
 
 
-def verb_aborting(host):
+def verb_aborting(host, pause):
     choose = random.Random(7)
     while True:
         try:
@@ -64,11 +66,12 @@ def verb_aborting(host):
             sock.sendall(choose.choice((b"1000000\n", b"x" * 50000)))
             time.sleep(choose.random() * AGAIN)
             reset(sock)
+            time.sleep(float(pause))
         except OSError:
             time.sleep(AGAIN)
 
 
-def verb_churn(host, log):
+def verb_churn(host, log, pause):
     choose = random.Random(8)
     with open(log, "w", encoding="ascii") as file:
         while True:
@@ -86,6 +89,7 @@ def verb_churn(host, log):
                 written(file, "cut")
             except ValueError as error:
                 written(file, f"wrong {error}")
+            time.sleep(float(pause))
 
 
 if __name__ == "__main__":

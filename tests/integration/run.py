@@ -12,10 +12,12 @@ import scenarios_cli
 import scenarios_config
 import scenarios_cuts
 import scenarios_flows
-import scenarios_limits
+import scenarios_isolate
 import scenarios_java
 import scenarios_library
+import scenarios_limits
 import scenarios_machine
+import scenarios_moves
 import scenarios_names
 import scenarios_resolved
 import scenarios_servers
@@ -71,18 +73,19 @@ def main():
     parser.add_argument("--list", action="store_true", help="list the names")
     parser.add_argument("--sanitized", action="store_true", help="smaller volumes; sanitizer reports fail")
     parser.add_argument("--keep", action="store_true", help="keep the files of failed scenarios")
+    parser.add_argument("--except", action="append", default=[], metavar="NAME", dest="left_out", help="all but this")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
     scenarios = all_scenarios()
     if arguments.list:
         print("\n".join(scenarios))
         return 0
-    unknown = [name for name in arguments.names if name not in scenarios]
+    unknown = [name for name in arguments.names + arguments.left_out if name not in scenarios]
     if unknown:
         parser.error("no such scenario: " + " ".join(unknown))
     world.prepare_machine(sanitized=arguments.sanitized, keep=arguments.keep)
     passed = failed = 0
-    for name in arguments.names or scenarios:
+    for name in arguments.names or [name for name in scenarios if name not in arguments.left_out]:
         if run_one(name, scenarios[name], arguments.keep):
             passed += 1
         else:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the integration tests: the real program against real servers, in network namespaces.
 #
-#   sudo tests/integration/run.sh [--list] [--sanitized] [--keep] [NAME…]
+#   sudo tests/integration/run.sh [--list] [--sanitized] [--keep] [--except NAME]… [NAME…]
 #
 # TUNPROXY names the program (default build/release/tunproxy). All of it happens in a PID and a mount
 # namespace of its own, so that whatever becomes of the tests, nothing of them stays on the machine.

@@ -301,6 +301,21 @@ def verb_pysocks(kind, port, host, to, user="", password=""):
     print(answer.decode().rpartition("\r\n")[2].strip())
 
 
+def verb_hold(port, host, to, user="", password=""):
+    """A connection that echoes now and then, until killed; a line for each echo."""
+    import socks
+    sock = socks.socksocket()
+    sock.settimeout(LIMIT)
+    sock.set_proxy(socks.SOCKS5, "127.0.0.1", int(port), rdns=True, username=user or None, password=password or None)
+    sock.connect((host, int(to)))
+    while True:
+        sock.sendall(b"still here")
+        if sock.recv(100) != b"still here":
+            sys.exit("hold: another echo")
+        print("echo", flush=True)
+        time.sleep(0.2)
+
+
 def main():
     try:
         globals()["verb_" + sys.argv[1]](*sys.argv[2:])

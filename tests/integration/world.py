@@ -78,6 +78,7 @@ class World:
         self.authorized = authorized
         self.processes = []
         self.programs = []
+        self.environment = {}  # of the program, beside the usual
         self.sshd = None
         self.leak_allowed = False
 
@@ -175,7 +176,7 @@ class World:
         self.start_sshd()
         only_ours = "tcp port 22 or tcp port 1080 or ip6 proto 0 or (icmp6 and ip6[40] >= 130 and ip6[40] <= 143)"
         only_ours += f" or ({self.ours})" if self.ours else ""
-        self.spawn(CLIENT, "leaks", ["tcpdump", "-Z", "root", "-n", "-l", "--immediate-mode", "-i", "c0",
+        self.watcher = self.spawn(CLIENT, "leaks", ["tcpdump", "-Z", "root", "-n", "-l", "--immediate-mode", "-i", "c0",
                                      f"(ip or ip6) and not ({only_ours})"])
         until(lambda: "ready" in self.text("served.log"), "the targets serve")
         until(lambda: "listening on" in self.text("leaks.err"), "tcpdump listens")
@@ -265,6 +266,8 @@ class World:
         return subprocess.run(inside(CLIENT, ["sh", "-c", script]), capture_output=True, text=True).stdout
 
     def _leaks(self):
+        if self.watcher.poll() is not None:
+            return ["tcpdump has ended, so that nobody saw what leaked:\n" + self.text("leaks.err")[-500:]]
         self_made = self.text("leaks.out").strip()
         return [] if self.leak_allowed or not self_made else ["outside the tunnel:\n" + self_made[:2000]]
 
@@ -326,7 +329,8 @@ class World:
         """Starts the program, or another one that was built with it, in the client's namespace, with at most `files`
         descriptors; see Program."""
         environment = {"PATH": os.environ["PATH"], "HOME": self.directory, "TERM": "dumb",
-                       "ASAN_OPTIONS": "detect_leaks=1:exitcode=99", "UBSAN_OPTIONS": "print_stacktrace=1"}
+                       "ASAN_OPTIONS": "detect_leaks=1:exitcode=99", "UBSAN_OPTIONS": "print_stacktrace=1",
+                       **self.environment}
         path = FORMER["program"] if program is None else os.path.join(os.path.dirname(FORMER["program"]), program)
         command = [path, *map(str, arguments)]
         if user is not None:

@@ -62,7 +62,9 @@ pid_t run(const std::vector<std::string>& arguments, const fs::path& output) {
 // Field 4 of /proc/PID/stat; the name before it may hold anything.
 pid_t parent_of(const fs::path& process) {
   std::ifstream file(process / "stat");
-  std::string text{std::istreambuf_iterator<char>(file), {}};
+  std::string text;
+  std::getline(file, text,
+               '\0');  // nothing of a process that ends just now, where an iterator throws
   const size_t end_of_name = text.rfind(')');
   if (end_of_name == std::string::npos) return -1;
   return static_cast<pid_t>(std::stol(text.substr(end_of_name + 4)));

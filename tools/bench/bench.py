@@ -7,7 +7,8 @@ Needs root, OpenSSH and a release build. Everything happens in network namespace
 removed at the end: one for the servers, one for each subject (a client with what it connects), joined by
 veth pairs, and one that is far away (a user-space wire with 50 ms round-trip time). All subjects start
 once; then the rounds take them in turn, so that the machine's moods meet everyone alike. Figures are
-medians; CPU time is that of the subject's own process. UDP: see bench_udp.py and bench_link.py.
+medians; CPU time is that of the subject's own process. UDP: see bench_udp.py and bench_link.py; several sessions, and
+cuts of the network: see bench_sessions.py.
 
       subject's namespace            servers' namespace "s"
       client ── subject ══ veth ══ sshd, SOCKS5 server ── target (10.78.0.1, on lo)
@@ -31,6 +32,7 @@ import time
 
 import bench_link
 import bench_memory
+import bench_sessions
 import bench_udp
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -119,7 +121,8 @@ class Lab:
                    *map(str, line), wait_for="ready")
         for space, address in ((near, ours), (far, theirs)):
             run("ip", "-n", space, "address", "add", f"{address}/24", "dev", device)
-            run("ip", "-n", space, "link", "set", device, "up")
+            # The queue is delay_link's: bursts of a large window must not be lost before it.
+            run("ip", "-n", space, "link", "set", device, "up", "txqueuelen", "20000")
             self.pin_cubic(space)
         return theirs
 
@@ -422,7 +425,9 @@ def parse_arguments():
     parser.add_argument("--idle", type=int, default=1000, help="idle connections to hold")
     parser.add_argument("--rows", action="append", metavar="TEXT", help="only subjects with TEXT in their name")
     parser.add_argument("--skip", action="append", default=[],
-                        choices=["throughput", "idle", "opens", "udp", "line", "rules", "memory"])
+                        choices=["throughput", "idle", "opens", "udp", "line", "far", "many", "cuts", "rules", "memory"])
+    parser.add_argument("--rtt", type=float, default=100, metavar="MS", help="round-trip time of the rows that are far")
+    parser.add_argument("--many", type=int, default=1000, metavar="N", help="downloads at once")
     for program in ("tun2socks", "udpgw"):
         parser.add_argument(f"--badvpn-{program}", metavar="PROGRAM", help=f"badvpn's {program}, for the UDP rows")
     parser.add_argument("--quick", action="store_true")
@@ -461,6 +466,8 @@ def main():
     if "line" not in arguments.skip:
         bench_link.measure_all(bench, lambda *words: Subject(bench.lab, bench.servers, *words[:3], False, words[3]),
                                print_table, TARGET)
+    bench_sessions.measure_all(bench, lambda *words: Subject(bench.lab, bench.servers, *words[:3], True, words[3]),
+                               print_table, SSHD_PORT, subjects_of)
     if "memory" not in arguments.skip:
         bench.memory()
     if "opens" not in arguments.skip:

@@ -1,129 +1,127 @@
-#!/usr/bin/env python3
-"""Measures what several SSH sessions give, and how soon a cut is over.
+"""The rows of bench.py about several SSH sessions, and about networks that go and come back.
 
-    tools/bench/bench_sessions.py [--build DIRECTORY] [--rtt MS] [--rounds N] [--many N] [--skip far|many|cut]...
-
-Far: one and ten streams over a wire with a round-trip time, both ways, with one and with four sessions, against
-`ssh -D`. Many: as many downloads at once as --many says, by a near server. The pool grows with its flows, so each
-subject is warmed until it has its sessions. Cut: a firewall drops the connection's packets without a word for some
-seconds; the time from their return to the first answer to a fresh connection. Namespaces and servers are bench.py's.
+Far: one and ten streams over a wire with a round-trip time, both ways, with one and with four sessions. Many: downloads
+by the thousand, from a near server. Cuts: a firewall drops the connection's packets without a word for some seconds;
+the time from their return to the first answer to a fresh connection.
 """
 
-import argparse
-import os
 import pathlib
-import resource
-import signal
+import random
 import statistics
 import sys
 import time
 
-import bench
-
 SESSIONS = (1, 4)
-CUTS = (2, 6, 20)  # seconds
-GROWING = 20  # seconds in which the sessions must be there
+FAR_STREAMS = (1, 10)
+CUTS = (1, 3, 8, 20, 45)  # seconds: less and more than what three keepalives take
+CUT_ROUND_TRIPS = (0, 50)  # ms
+REFERENCE = "ssh -D, aes256-gcm"
+RULES = """table inet cut {{
+  chain out {{ type filter hook output priority 0; tcp dport {port} drop; }}
+  chain in {{ type filter hook input priority 0; tcp sport {port} drop; }}
+}}
+"""
+GROWING = 30  # seconds in which the sessions must be there
 
 
-def ours(lab, servers, sessions):
-    command = next(row[2] for row in bench.subjects_of(lab, servers, far=False) if row[0] == "SOCKS -> SSH")
-    return lambda server: command(server) + ["--sessions", str(sessions)]
+class Sessions:
+    """`make_subject(name, short, command, far)` starts a subject with a SOCKS port."""
 
+    def __init__(self, bench, make_subject, print_table, port, subjects_of):
+        self.bench, self.lab, self.make_subject, self.print_table, self.port = bench, bench.lab, make_subject, print_table, port
+        self.commands = {row[0]: row[2] for row in subjects_of(self.lab, bench.servers, far=False)}
+        self.size = bench.arguments.size << 20
 
-def reference(lab, servers):
-    return next(row[2] for row in bench.subjects_of(lab, servers, far=False) if row[0] == "ssh -D, aes256-gcm")
+    def ours(self, sessions):
+        """Without a connection for datagrams, which would be one more."""
+        command = self.commands["SOCKS -> SSH"]
+        return lambda server: command(server) + ["--sessions", str(sessions), "--udp", "none"]
 
+    def subjects(self, letter, far):
+        rows = [(f"{count} session{'s' if count > 1 else ''}", f"{letter}{count}", self.ours(count)) for count in SESSIONS]
+        rows.append((REFERENCE, f"{letter}r", self.commands[REFERENCE]))
+        return [self.make_subject(*row, far) for row in rows if self.bench.wanted(row[0])]
 
-def make_subjects(lab, servers, letter, wire):
-    rows = [(f"{count} session{'s' if count > 1 else ''}", f"{letter}{count}", ours(lab, servers, count))
-            for count in SESSIONS] + [("ssh -D, aes256-gcm", f"{letter}r", reference(lab, servers))]
-    return [bench.Subject(lab, servers, name, short, command, True, far=wire) for name, short, command in rows]
+    def stop(self, subjects):
+        for subject in subjects:
+            self.lab.stop(subject.process)
 
+    def connections(self, subject):
+        return subject.lab.inside(subject.space, "ss", "-Htn", "state", "established",
+                                  f"dport = :{self.port}").stdout.count("\n")
 
-def connections(subject):
-    return subject.lab.inside(subject.space, "ss", "-Htn", "state", "established",
-                              f"dport = :{bench.SSHD_PORT}").stdout.count("\n")
+    def warm(self, subject, streams):
+        """Flows that come until the pool, which grows with them, has all of its sessions."""
+        wanted = int(subject.name[0]) if subject.name[0].isdigit() else 1
+        deadline = time.monotonic() + GROWING
+        while self.connections(subject) < wanted:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{subject.name}: {self.connections(subject)} connections")
+            subject.transfer("down", streams, 16 << 20)
 
+    def far(self):
+        round_trip = self.bench.arguments.rtt
+        subjects = self.subjects("w", (round_trip,))
+        for subject in subjects:
+            self.warm(subject, max(FAR_STREAMS))
+        figures = {}
+        for _ in range(self.bench.arguments.rounds):
+            for streams in FAR_STREAMS:
+                for direction in ("down", "up"):
+                    for subject in subjects:
+                        speed, _ = subject.transfer(direction, streams, self.size // 8 * (1 if streams == 1 else 2))
+                        figures.setdefault((streams, direction), {}).setdefault(subject.name, []).append(speed * 8)
+        for (streams, direction), by_name in figures.items():
+            self.show(f"{streams} stream(s), {direction}, {round_trip:g} ms round-trip time", "Mb/s", by_name, REFERENCE)
+        self.stop(subjects)
 
-def warm(subject, wanted, streams):
-    """Flows that come until the pool has grown. One connection more may be the one for datagrams."""
-    deadline = time.monotonic() + GROWING
-    while connections(subject) < wanted and time.monotonic() < deadline:
-        subject.transfer("down", streams, 16 << 20)
-    return connections(subject)
+    def many(self):
+        count = self.bench.arguments.many
+        figures = {}
+        subjects = self.subjects("m", None)
+        for subject in subjects:
+            self.warm(subject, 20)
+        for _ in range(self.bench.arguments.rounds):
+            for subject in subjects:
+                speed, _ = subject.transfer("down", count, self.size // 4)
+                figures.setdefault(subject.name, []).append(speed)
+        self.show(f"{count} downloads at once", "MB/s", figures, "1 session")
+        self.stop(subjects)
 
+    def cuts(self):
+        rows = []
+        for round_trip in CUT_ROUND_TRIPS:
+            subject = self.make_subject("cut", f"c{round_trip}", self.ours(4), (round_trip,) if round_trip else None)
+            for seconds in CUTS:
+                times = [self.recovery(subject, seconds) for _ in range(self.bench.arguments.rounds)]
+                rows.append([f"{seconds} s, {round_trip} ms round-trip time", f"{statistics.median(times):.2f}",
+                             f"{max(times):.2f}"])
+                if self.bench.arguments.verbose:
+                    print(rows[-1], times, file=sys.stderr, flush=True)
+            self.stop([subject])
+        self.print_table("A cut, and the time from its end to the first answer, s", ["", "median", "longest"], rows)
 
-def far_rows(lab, servers, arguments):
-    subjects = make_subjects(lab, servers, "f", [arguments.rtt])
-    figures = {}
-    for subject in subjects:
-        warm(subject, int(subject.name[0]) if subject.name[0].isdigit() else 1, 10)
-    for _ in range(arguments.rounds):
-        for streams, size in ((1, 64 << 20), (10, 192 << 20)):
-            for direction in ("down", "up"):
-                for subject in subjects:
-                    speed, _ = subject.transfer(direction, streams, size)
-                    figures.setdefault((streams, direction), {}).setdefault(subject.name, []).append(speed * 8)
-    for (streams, direction), by_name in figures.items():
-        show(f"{streams} stream(s), {direction}, {arguments.rtt:g} ms round-trip time", "Mb/s", by_name, "ssh -D, aes256-gcm")
-
-
-def many_rows(lab, servers, arguments):
-    figures = {}
-    for subject in make_subjects(lab, servers, "n", None):
-        warm(subject, int(subject.name[0]) if subject.name[0].isdigit() else 1, 20)
-        for _ in range(arguments.rounds):
-            speed, _ = subject.transfer("down", arguments.many, 256 << 20)
-            figures.setdefault(subject.name, []).append(speed)
-    show(f"{arguments.many} downloads at once", "MB/s", figures, "1 session")
-
-
-def cut_rows(lab, servers, _):
-    subject = bench.Subject(lab, servers, "cut", "c4", ours(lab, servers, 4), True)
-    rows = []
-    for seconds in CUTS:
-        rules = f"table inet cut {{ chain out {{ type filter hook output priority 0; tcp dport {bench.SSHD_PORT} drop; }}\n" \
-                f"chain in {{ type filter hook input priority 0; tcp sport {bench.SSHD_PORT} drop; }} }}\n"
-        path = lab.folder / "cut.nft"
-        path.write_text(rules)
-        lab.inside(subject.space, "nft", "-f", str(path))
-        time.sleep(seconds)
+    def recovery(self, subject, seconds):
+        rules = pathlib.Path(self.lab.folder / "cut.nft")
+        rules.write_text(RULES.format(port=self.port))
+        self.lab.await_("answers before a cut", subject.try_once)
+        self.lab.inside(subject.space, "nft", "-f", str(rules))
+        time.sleep(seconds + random.random())
+        self.lab.inside(subject.space, "nft", "delete", "table", "inet", "cut")
         back = time.monotonic()
-        lab.inside(subject.space, "nft", "delete", "table", "inet", "cut")
         while not subject.try_once():
             pass
-        rows.append([f"{seconds} s", f"{time.monotonic() - back:.2f} s"])
-    bench.print_table("A cut, and the time from its end to the first answer", ["cut", "recovery"], rows)
+        return time.monotonic() - back
+
+    def show(self, title, unit, by_name, compared_with):
+        base = statistics.median(by_name[compared_with]) if compared_with in by_name else None
+        rows = [[name, f"{statistics.median(values):.0f}", f"{statistics.median(values) / base:.2f}" if base else "-"]
+                for name, values in by_name.items()]
+        self.print_table(title, ["", unit, f"x {compared_with}"], rows)
 
 
-def show(title, unit, by_name, compared_with):
-    base = statistics.median(by_name[compared_with])
-    rows = [[name, f"{statistics.median(values):.0f}", f"{statistics.median(values) / base:.2f}"]
-            for name, values in by_name.items()]
-    bench.print_table(title, ["", unit, f"x {compared_with}"], rows)
-
-
-def main():
-    parts = {"far": far_rows, "many": many_rows, "cut": cut_rows}
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--build", type=pathlib.Path, default=bench.ROOT / "build" / "release")
-    parser.add_argument("--rtt", type=float, default=100, metavar="MS")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--many", type=int, default=1000)
-    parser.add_argument("--skip", action="append", choices=parts, default=[])
-    arguments = parser.parse_args()
-    if os.geteuid() != 0:
-        sys.exit("bench_sessions.py makes network namespaces: run it as root")
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: sys.exit(1))
-    lab = bench.Lab(arguments.build, verbose=False)
-    servers = bench.Servers(lab)
-    for name, rows in parts.items():
-        if name not in arguments.skip:
-            rows(lab, servers, arguments)
-
-
-if __name__ == "__main__":
-    main()
+def measure_all(bench, make_subject, print_table, port, subjects_of):
+    sessions = Sessions(bench, make_subject, print_table, port, subjects_of)
+    for name in ("far", "many", "cuts"):
+        if name not in bench.arguments.skip:
+            getattr(sessions, name)()

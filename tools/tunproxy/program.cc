@@ -148,11 +148,20 @@ Result<void> Program::carry_packets(UniqueFd tun, uint16_t mtu, bool vnet_header
 
 // Without it a change is noticed when the server does not answer.
 void Program::watch_network() {
-  auto monitor = linux_host::NetworkMonitor::open(*loop_, host_ ? host_->tun().name : "",
-                                                  [this] { network_changed(); });
-  if (!monitor) return log::warn("{}", monitor.error().message);
-  monitor_ = std::move(*monitor);
   settled_ = std::make_unique<io::Timer>(*loop_, [this] { watch_names(); });
+  const auto changed = [this] { network_changed(); };
+  auto monitor = linux_host::NetworkMonitor::open(*loop_, host_ ? host_->tun().name : "", changed);
+  if (monitor) {
+    monitor_ = std::move(*monitor);
+  } else {
+    log::warn("{}", monitor.error().message);
+  }
+  auto suspends = linux_host::SuspendMonitor::open(*loop_, changed);
+  if (suspends) {
+    suspends_ = std::move(*suspends);
+  } else {
+    log::warn("{}", suspends.error().message);
+  }
 }
 
 void Program::network_changed() {
@@ -208,6 +217,7 @@ void Program::finish(int exit_code) {
 
 void Program::tear_down() {
   monitor_.reset();
+  suspends_.reset();
   settled_.reset();
   names_watch_.reset();
   tunnel_.reset();

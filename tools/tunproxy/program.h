@@ -16,6 +16,7 @@
 #include "platform/linux/host_network.h"
 #include "platform/linux/network_monitor.h"
 #include "platform/linux/outside_group.h"
+#include "platform/linux/suspend_monitor.h"
 #include "platform/linux/terminal_prompter.h"
 #include "platform/linux/tun_device.h"
 
@@ -66,6 +67,7 @@ class Program {
   std::unique_ptr<linux_host::NetworkMonitor> monitor_;
   std::unique_ptr<io::Timer> settled_;  // some time after a change of the network
   std::unique_ptr<net::Attempt> names_watch_;
+  std::unique_ptr<linux_host::SuspendMonitor> suspends_;
 };
 
 }  // namespace tunproxy::cli

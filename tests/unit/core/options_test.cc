@@ -227,6 +227,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadLine{"--ssh a --udp-associations 0", "--udp-associations"},
         BadLine{"--ssh a --udp-associations 101", "--udp-associations"},
         BadLine{"--ssh a --no-tun", "--socks"},
+        BadLine{"--ssh a --socks 127.0.0.1:1 --isolate user", "--socks-user"},
+        BadLine{"--socks5 a --socks 127.0.0.1:1 --isolate destination", "--ssh"},
         BadLine{"--ssh a --no-tun --socks 127.0.0.1:1 --route 10.0.0.0/8", "--no-tun"},
         BadLine{"--ssh a --no-tun --socks 127.0.0.1:1 -- ls", "--no-tun"},
         BadLine{"--ssh a --", "command"}, BadLine{"--socks5 b --identity i", "--ssh"},

@@ -185,35 +185,6 @@ TEST_F(TcpTest, TriesTheNextAddressWhenOneRefuses) {
   EXPECT_EQ(dialled_->peer(), listener_->local());
 }
 
-TEST_F(TcpTest, SilentTargetTimesOut) {
-  // A full backlog answers no SYN.
-  const UniqueFd socket(::socket(AF_INET, SOCK_STREAM, 0));
-  sockaddr_storage address{};
-  const unsigned length = any_port("127.0.0.1").to_sockaddr(&address);
-  ASSERT_EQ(::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), length), 0);
-  ASSERT_EQ(::listen(socket.get(), 0), 0);
-  socklen_t size = sizeof address;
-  ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size);
-  const Endpoint silent = Endpoint::from(reinterpret_cast<sockaddr*>(&address));
-
-  DialOptions options;
-  options.timeout = 200ms;
-  std::vector<std::unique_ptr<net::Attempt>> attempts;
-  std::vector<std::unique_ptr<TcpStream>> fill;
-  int timed_out = 0;
-  for (int i = 0; i < 4; ++i) {
-    attempts.push_back(dial(loop_, Target(silent), options, [&](auto stream) {
-      if (stream) {
-        fill.push_back(std::move(*stream));
-      } else {
-        EXPECT_EQ(stream.error().code, ErrorCode::timed_out);
-        ++timed_out;
-      }
-    }));
-  }
-  EXPECT_TRUE(run_until(loop_, [&] { return timed_out > 0; }));
-}
-
 TEST_F(TcpTest, PreparesEverySocketBeforeItConnects) {
   std::vector<int> prepared;
   DialOptions options;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/base/unique_fd.h"
+#include "core/ssh/remote_forward.h"
 #include "tests/unit/ssh/session_fixture.h"
 
 namespace tunproxy::testing {
@@ -225,7 +226,9 @@ TEST_F(ForwardTest, EndsWithTheSession) {
 TEST_F(ForwardTest, TooManyAreRefusedHere) {
   connect_session();
   std::vector<std::unique_ptr<Bind>> binds;
-  for (size_t i = 0; i < 128; ++i) binds.push_back(std::make_unique<Bind>(*session_, kLoopback));
+  for (size_t i = 0; i < ssh::RemoteForwards::kMax; ++i) {
+    binds.push_back(std::make_unique<Bind>(*session_, kLoopback));
+  }
   EXPECT_EQ(code_of_bind(), ErrorCode::limit);
 }
 

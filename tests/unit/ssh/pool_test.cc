@@ -199,6 +199,42 @@ TEST_F(PoolTest, ShrinksWhenIdle) {
   open_flows(1);
 }
 
+TEST_F(PoolTest, ShrinksWhenFewFlowsComeAndGo) {
+  options_.idle = 300ms;
+  start();
+  open_flows(7);
+  ASSERT_TRUE(run_until([&] { return sessions() == 3; }));
+  streams_.clear();
+  open_flows(3);
+  // There is always one on each session, as the one with less gets the next.
+  while (sessions() == 3) {
+    streams_.erase(streams_.begin());
+    ASSERT_NO_FATAL_FAILURE(open_flows(1));
+    const Instant until = loop_.now() + 20ms;
+    run_until([&] { return loop_.now() >= until; });
+  }
+  EXPECT_EQ(broken(), 0U);
+}
+
+TEST_F(PoolTest, ASessionWithAPortThatSomebodyWaitsAtIsNotIdle) {
+  options_.idle = 10ms;
+  options_.sessions = 2;
+  start();
+  open_flows(4);
+  ASSERT_TRUE(run_until([&] { return sessions() == 2; }));
+  bool bound = false;
+  bool ended = false;
+  const auto bind = pool_->bind(
+      Target::from_host("127.0.0.1", 21), [&](const Endpoint&) { bound = true; },
+      [&](const Result<net::Accepted>&) { ended = true; });
+  ASSERT_TRUE(run_until([&] { return bound; }));
+  streams_.clear();
+  const Instant until = loop_.now() + 3s;  // some of its ticks
+  ASSERT_TRUE(run_until([&] { return loop_.now() > until; }));
+  EXPECT_FALSE(ended);
+  EXPECT_EQ(sessions(), 2U) << "the port is at the second one, and the first is there for good";
+}
+
 TEST_F(PoolTest, BulkAsksForASecondSession) {
   constexpr uint64_t kBytes = 256 << 20;
   FlowTarget source(loop_, [](size_t) { return Flow::Plan{1, kBytes, 0, 0}; });

@@ -11,85 +11,12 @@
 #include <utility>
 #include <vector>
 
-#include "tests/unit/ssh/session_fixture.h"
-#include "tests/unit/ssh/tap.h"
+#include "tests/unit/ssh/supervisor_fixture.h"
 
-namespace tunproxy {
+namespace tunproxy::testing {
 namespace {
 
-using testing::Flow;
-using testing::FlowTarget;
-using testing::Tap;
 using State = ssh::Supervisor::State;
-
-class SupervisorTest : public testing::SessionTest {
- protected:
-  void SetUp() override {
-    start_sshd();
-    tap_ = std::make_unique<Tap>(loop_, sshd_->port());
-    make_supervisor(tap_->address());
-  }
-  void TearDown() override {
-    attempt_.reset();
-    supervisor_.reset();
-  }
-
-  void make_supervisor(const Target& server, Duration keepalive = 60s) {
-    ssh::SupervisorOptions options;
-    options.keepalive = keepalive;
-    options.asleep = [this] { return asleep_; };
-    options.server = server;
-    options.first_pause = 10ms;
-    options.longest_pause = 50ms;
-    options.wait_for_session = 60s;
-    options.keep_trying = keep_trying_;
-    options.make_login = [this]() -> Result<std::unique_ptr<ssh::Login>> {
-      if (bad_login_) return *bad_login_;
-      return login(*sshd_);
-    };
-    supervisor_ = std::make_unique<ssh::Supervisor>(loop_, std::move(options));
-    supervisor_->on_state([this](State state, const Error* error) {
-      states_.push_back(state);
-      if (error != nullptr) reason_ = error->code;
-    });
-  }
-
-  Result<void> start() {
-    std::optional<Result<void>> outcome;
-    supervisor_->start([&](Result<void> started) { outcome = std::move(started); });
-    EXPECT_TRUE(run_until([&] { return outcome.has_value(); }));
-    return *outcome;
-  }
-
-  /// What a connect to `target` ends with; the stream is closed again.
-  std::optional<ErrorCode> connect(const Target& target) {
-    std::optional<std::optional<ErrorCode>> outcome;
-    attempt_ = supervisor_->connect(target, [&](auto stream) {
-      outcome = stream ? std::nullopt : std::optional(stream.error().code);
-    });
-    EXPECT_TRUE(run_until([&] { return outcome.has_value(); }));
-    return outcome.value_or(ErrorCode::general);
-  }
-
-  /// A flow that stays.
-  std::unique_ptr<Flow> open_flow(const Target& target, Flow::Plan plan) {
-    std::unique_ptr<Flow> flow;
-    attempt_ = supervisor_->connect(target, [&](auto stream) {
-      if (stream) flow = std::make_unique<Flow>(std::move(*stream), plan);
-    });
-    EXPECT_TRUE(run_until([&] { return flow != nullptr; }));
-    return flow;
-  }
-
-  bool keep_trying_ = false;
-  Duration asleep_{};
-  std::unique_ptr<Tap> tap_;
-  std::unique_ptr<ssh::Supervisor> supervisor_;
-  std::unique_ptr<net::Attempt> attempt_;
-  std::optional<Error> bad_login_;
-  std::vector<State> states_;
-  std::optional<ErrorCode> reason_;
-};
 
 TEST_F(SupervisorTest, ComesOnlineAndCarries) {
   FlowTarget target(loop_, [](size_t) { return Flow::Plan{}; });
@@ -161,8 +88,8 @@ TEST_F(SupervisorTest, FlowsThatWaitFailWithIt) {
 
 TEST_F(SupervisorTest, AServerThatIsNotThereFailsTheStart) {
   const Target closed = tap_->address();
+  make_supervisor(usual_options());
   tap_.reset();
-  make_supervisor(closed);
   const auto started = start();
   ASSERT_FALSE(started);
   EXPECT_EQ(started.error().code, ErrorCode::server_unreachable);
@@ -171,8 +98,9 @@ TEST_F(SupervisorTest, AServerThatIsNotThereFailsTheStart) {
 }
 
 TEST_F(SupervisorTest, KeepsTryingFromTheFirstConnectionOn) {
-  keep_trying_ = true;
-  make_supervisor(tap_->address());
+  auto options = usual_options();
+  options.keep_trying = true;
+  make_supervisor(std::move(options));
   tap_->refuse(true);
   std::optional<Result<void>> outcome;
   supervisor_->start([&](Result<void> started) { outcome = std::move(started); });
@@ -187,8 +115,9 @@ TEST_F(SupervisorTest, KeepsTryingFromTheFirstConnectionOn) {
 }
 
 TEST_F(SupervisorTest, KeepsTryingUntilARefusalThatStays) {
-  keep_trying_ = true;
-  make_supervisor(tap_->address());
+  auto options = usual_options();
+  options.keep_trying = true;
+  make_supervisor(std::move(options));
   tap_->refuse(true);
   std::optional<Result<void>> outcome;
   supervisor_->start([&](Result<void> started) { outcome = std::move(started); });
@@ -235,7 +164,9 @@ TEST_F(SupervisorTest, AServerThatAnswersAgainIsNotReplaced) {
 
 TEST_F(SupervisorTest, AFrozenServerIsNoticedByUnansweredProbes) {
   FlowTarget target(loop_, [](size_t) { return Flow::Plan{}; });
-  make_supervisor(tap_->address(), 100ms);
+  auto options = usual_options();
+  options.keepalive = 100ms;
+  make_supervisor(std::move(options));
   ASSERT_TRUE(start());
   const auto flow = open_flow(target.target(), {});
   sshd_->signal(SIGSTOP);
@@ -248,7 +179,9 @@ TEST_F(SupervisorTest, AFrozenServerIsNoticedByUnansweredProbes) {
 
 TEST_F(SupervisorTest, TheFirstFlowEndsTheLongPausesBetweenProbes) {
   FlowTarget target(loop_, [](size_t) { return Flow::Plan{}; });
-  make_supervisor(tap_->address(), 1s);
+  auto options = usual_options();
+  options.keepalive = 1s;
+  make_supervisor(std::move(options));
   ASSERT_TRUE(start());
   const auto flow = open_flow(target.target(), {});
   sshd_->signal_connections(SIGSTOP);
@@ -335,4 +268,4 @@ TEST_F(SupervisorTest, ManyReconnectsLeaveNoDescriptorBehind) {
 }
 
 }  // namespace
-}  // namespace tunproxy
+}  // namespace tunproxy::testing
