@@ -31,8 +31,6 @@ class Oversight {
 
   gate::Gatekeeper& keeper() { return keeper_; }
   const account::Account& account() const { return account_; }
-  /// Fills in what was dropped outside the tunnel.
-  void describe(control::TunnelStatus& status) const;
   void announce(std::optional<account::Origin> origin) { account_.announce(origin); }
 
   /// Fills in what it knows.

@@ -308,7 +308,7 @@ std::string SshWayOut::name() const {
 
 namespace {
 
-control::SessionStatus session_status(std::string name, const ssh::Pool::SessionStatus& session) {
+control::SessionStatus session_status(std::string name, const ssh::Supervisor::Status& session) {
   control::SessionStatus status;
   status.name = std::move(name);
   status.state = to_string(session.state);

@@ -203,7 +203,6 @@ control::TunnelStatus Tunnel::status() const {
   status.memory_used = loop_.memory().used();
   const size_t cap = loop_.memory().cap();
   status.memory_cap = cap == MemoryBudget::kNoCap ? 0 : cap;
-  if (oversight_) oversight_->describe(status);
   if (listener_) listener_->describe(status);
   if (fake_table_ && fake_table_->nameless_datagrams() > 0) {
     status.drops["fake/nameless"] = fake_table_->nameless_datagrams();
