@@ -3,7 +3,7 @@
 import re
 import signal
 
-from scenarios_rules import status, status_json
+from scenarios_status import status, status_json
 from scenarios_socks import CLIENTS, PORT, PYTHON, client, curl, user_options
 from world import CLIENT, GOOD, GOOD6, SERVER, check, sh, until
 

@@ -3,7 +3,7 @@
 import sys
 
 import udp_traffic
-from scenarios_rules import status_json
+from scenarios_status import status_json
 from scenarios_udp import serve_udp, udp, udp_tunnel
 from world import GOOD, check, until
 

@@ -4,7 +4,7 @@ import sys
 
 import udp_traffic
 from scenarios_names import CONNECTED, dig
-from scenarios_rules import status
+from scenarios_status import status
 from scenarios_udp import BY_UDPGW, CARRIED, expect_names, serve_udp, udp, udp_tunnel
 from scenarios_udpgw import serve_udpgw
 from world import GOOD, TARGET, UDP_TRAFFIC, check, sh, until

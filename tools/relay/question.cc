@@ -72,7 +72,9 @@ void Question::ask_tcp() {
   append_be16(outgoing_, static_cast<uint16_t>(query_.size()));
   append(outgoing_, query_);
   const Endpoint& resolver = resolvers_[(tries_ - 1) % resolvers_.size()];
-  dialing_ = io::dial(loop_, Target(resolver), {2 * kTryTime, {}},
+  io::DialOptions options;
+  options.timeout = 2 * kTryTime;
+  dialing_ = io::dial(loop_, Target(resolver), options,
                       [this](Result<std::unique_ptr<io::TcpStream>> stream) {
                         if (!stream) return ask();
                         on_connected(*std::move(stream));
