@@ -1,10 +1,12 @@
 // NameLane: answers names by the server's own resolver, through the relay helper while there is
-// one, else over TCP.
+// one, else over TCP; both ways where the helper is slow.
 #pragma once
 
 #include <memory>
 
-#include "core/dns/forwarder.h"
+#include "core/base/time.h"
+#include "core/io/loop.h"
+#include "core/io/timer.h"
 #include "core/net/name_service.h"
 #include "core/udp/carrier.h"
 
@@ -12,9 +14,12 @@ namespace tunproxy {
 
 class NameLane final : public net::NameService {
  public:
-  /// REQUIRES: both outlive it.
-  NameLane(udp::Carrier& carrier, dns::Forwarder& over_tcp)
-      : carrier_(carrier), over_tcp_(over_tcp) {}
+  static constexpr Duration kPatience = 1500ms;  ///< with the helper; then TCP is tried as well
+
+  /// REQUIRES: all outlive it.
+  NameLane(io::Loop& loop, udp::Carrier& carrier, net::NameService& over_tcp,
+           Duration patience = kPatience)
+      : loop_(loop), carrier_(carrier), over_tcp_(over_tcp), patience_(patience) {}
 
   std::unique_ptr<net::Attempt> exchange(const Endpoint& server, Bytes query,
                                          net::Done<ByteVector> done) override;
@@ -22,8 +27,10 @@ class NameLane final : public net::NameService {
  private:
   class Exchange;
 
+  io::Loop& loop_;
   udp::Carrier& carrier_;
-  dns::Forwarder& over_tcp_;
+  net::NameService& over_tcp_;
+  const Duration patience_;
 };
 
 }  // namespace tunproxy

@@ -199,7 +199,7 @@ void SshWayOut::start_lane() {
   lane_->carrier().on_state([this](udp::Carrier::State) { tell(); });
   lane_->carrier().resolve_by(*forwarder_, {});
   lane_->carrier().enforce(far_rules_);
-  server_names_ = std::make_unique<NameLane>(lane_->carrier(), *forwarder_);
+  server_names_ = std::make_unique<NameLane>(loop_, lane_->carrier(), *forwarder_);
   lane_->start();
 }
 
@@ -224,12 +224,12 @@ void SshWayOut::pool_state(ssh::Pool::State state, const Error* error) {
       break;
     case ssh::Pool::State::online:
       log::info("the SSH connection is up");
-      if (lane_) lane_->shared_online();
       if (!resolvers_.empty() && !learnt_) learn_resolver();
       break;
     default:
       break;
   }
+  if (lane_) lane_->shared_changed();
   tell_state(tunnel_state(state), error);
 }
 

@@ -32,7 +32,8 @@ void NamedSession::send(const Target& to, Bytes payload) {
   if (!to.is_name()) return inner_->send(to, payload);
   const std::optional<IpAddress>* known = cache_.find(to.name());
   if (known == nullptr) return wait(to, payload);
-  if (*known) inner_->send(Target(**known, to.port()), payload);
+  if (!*known) return cache_.count_dropped();
+  inner_->send(Target(**known, to.port()), payload);
 }
 
 std::optional<ErrorCode> NamedSession::refuses(const Target& to) {
@@ -43,13 +44,18 @@ std::optional<ErrorCode> NamedSession::refuses(const Target& to) {
 }
 
 void NamedSession::wait(const Target& to, Bytes payload) {
-  if (!waiting_.contains(to.name()) && waiting_.size() >= kMaxNames) return;
+  if (!waiting_.contains(to.name()) && waiting_.size() >= kMaxNames) {
+    return cache_.count_dropped();
+  }
   Waiting& waiting = waiting_[to.name()];
   while (!waiting.datagrams.empty() && full(waiting, payload.size())) {
     waiting_bytes_.set(waiting_bytes_.bytes() - waiting.datagrams.front().second.size());
     waiting.datagrams.pop_front();
+    cache_.count_dropped();
   }
-  if (!full(waiting, payload.size())) {
+  if (full(waiting, payload.size())) {
+    cache_.count_dropped();
+  } else {
     waiting.datagrams.emplace_back(to.port(), ByteVector(payload.begin(), payload.end()));
     waiting_bytes_.set(waiting_bytes_.bytes() + payload.size());
   }
@@ -68,10 +74,12 @@ void NamedSession::found(const std::string& name) {
     waiting_bytes_.set(waiting_bytes_.bytes() - payload.size());
   }
   const std::optional<IpAddress>* known = cache_.find(name);
-  if (known == nullptr || !*known) return;
-  const IpAddress address = **known;
   for (const auto& [port, payload] : waiting.mapped().datagrams) {
-    inner_->send(Target(address, port), payload);
+    if (known == nullptr || !*known) {
+      cache_.count_dropped();
+    } else {
+      inner_->send(Target(**known, port), payload);
+    }
   }
 }
 

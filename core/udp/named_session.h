@@ -36,6 +36,9 @@ class NameCache {
   /// `done` hears that find() knows it now.
   std::unique_ptr<net::Attempt> fetch(const std::string& name, std::function<void()> done);
   MemoryBudget& memory() { return loop_.memory(); }
+  /// Datagrams of sessions that found no address, or no room to wait for one.
+  uint64_t dropped() const { return dropped_; }
+  void count_dropped() { ++dropped_; }
 
  private:
   struct Entry {
@@ -48,10 +51,11 @@ class NameCache {
   net::NameService& names_;
   const Endpoint server_;
   std::unordered_map<std::string, Entry> entries_;
+  uint64_t dropped_ = 0;
 };
 
 /// A session whose datagrams to names wait for the look-up: few, and the oldest go first. Those to
-/// names without an address are dropped.
+/// names without an address are dropped. The cache counts what is.
 class NamedSession final : public net::DatagramSession {
  public:
   static constexpr size_t kMaxNames = 16;                  ///< looked up at once

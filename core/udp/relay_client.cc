@@ -232,8 +232,8 @@ void RelayClient::on_lost(const Error& error) {
   for (const uint32_t id : ids_of(requests_)) answer(id, error);
   if (starting_ != nullptr) {
     starting_->settle();
-  } else if (on_closed_) {
-    on_closed_(error);
+  } else {
+    tell_closed(error);
   }
 }
 
@@ -241,6 +241,19 @@ RelayClient::Counters RelayClient::counters() const {
   Counters counters = counters_;
   counters.queue = channel_.dropped();
   return counters;
+}
+
+void RelayClient::add_drops(Drops& to) const {
+  const Counters now = counters();
+  to["relay/too_old"] += now.queue.too_old;
+  to["relay/too_many"] += now.queue.too_many;
+  to["relay/association_gone"] += now.gone + now.unclaimed;
+  to["helper/denied"] += now.helper.denied;
+  to["helper/not_sent"] += now.helper.failed;
+  to["helper/no_address"] += now.helper.unresolved;
+  to["helper/association_gone"] += now.helper.unclaimed;
+  to["helper/too_old"] += now.helper.too_old;
+  to["helper/too_many"] += now.helper.too_many;
 }
 
 }  // namespace tunproxy::udp

@@ -11,16 +11,14 @@
 #include "core/base/bytes.h"
 #include "core/io/loop.h"
 #include "core/io/timer.h"
-#include "core/net/datagram_proxy.h"
 #include "core/net/stream.h"
+#include "core/udp/client.h"
 #include "core/udp/client_start.h"
 #include "core/udp/relay_client_channel.h"
 
 namespace tunproxy::udp {
 
-/// Lives in one loop thread. Must not be destroyed from its own callbacks: Loop::retire().
-/// REQUIRES: it outlives its attempts and sessions.
-class RelayClient final : public net::DatagramProxy, private RelayChannel::User {
+class RelayClient final : public Client, private RelayChannel::User {
  public:
   static constexpr size_t kMaxRequests = 512;  ///< unanswered ones; further ones fail with limit
 
@@ -39,10 +37,6 @@ class RelayClient final : public net::DatagramProxy, private RelayChannel::User 
                                              const RelayOptions& options,
                                              net::Done<std::unique_ptr<RelayClient>> done);
 
-  /// Called once, from the loop, when the helper is gone or broke the protocol; sessions and
-  /// attempts have been told before.
-  void on_closed(std::function<void(const Error&)> on_closed) { on_closed_ = std::move(on_closed); }
-
   /// An association is its helper's socket: endpoint-independent mapping and filtering. Error
   /// limit: the helper serves no more; else what the helper or the channel says.
   std::unique_ptr<net::Attempt> associate(
@@ -53,8 +47,13 @@ class RelayClient final : public net::DatagramProxy, private RelayChannel::User 
   /// carries its id. Error host_unreachable: no resolver answered; timed_out; limit.
   std::unique_ptr<net::Attempt> resolve(Bytes query, net::Done<ByteVector> done);
 
-  /// The helper judges datagrams by these from now on; beyond Rules::kMaxRules it hears of none.
-  void enforce(const std::vector<rules::FarRule>& rules);
+  bool silent() const override { return channel_.watch().silent(); }
+  /// The helper was asked whether it lives, and has not answered yet.
+  bool doubted() const { return channel_.watch().doubted(); }
+  void close(const Error& why) override { channel_.fail(why); }
+  /// Beyond Rules::kMaxRules the helper hears of none.
+  void enforce(const std::vector<rules::FarRule>& rules) override;
+  void add_drops(Drops& to) const override;
 
   const Hello& helper() const { return helper_; }  ///< what the helper said of itself
   size_t associations() const { return associations_.size(); }
@@ -82,6 +81,7 @@ class RelayClient final : public net::DatagramProxy, private RelayChannel::User 
 
   void on_open(const Hello& helper) override;
   void on_message(const RelayMessage& message) override;
+  void on_silence() override { tell_silent(); }
   void on_lost(const Error& error) override;
 
   std::unique_ptr<net::Attempt> ask(const RelayBody& body, Request request);
@@ -98,7 +98,6 @@ class RelayClient final : public net::DatagramProxy, private RelayChannel::User 
   io::Loop& loop_;
   const Duration answer_timeout_;
   Starting* starting_;  // owns this until the client was handed over
-  std::function<void(const Error&)> on_closed_;
   Hello helper_;
   std::optional<Error> lost_;
   uint32_t last_id_ = 0;

@@ -44,16 +44,16 @@ RelayChannel::RelayChannel(io::Loop& loop, std::unique_ptr<net::Stream> stream,
     : loop_(loop),
       stream_(std::move(stream)),
       user_(user),
-      ping_interval_(options.ping_interval),
       opening_(options.program),
       queue_(options.queue),
+      watch_(loop, options.silence, [this](auto event) { on_watch(event); }),
       flush_(loop, [this] { flush(); }),
-      timer_(loop, [this] { on_timer(); }) {
+      late_(loop, [this] { on_late(); }) {
   hello_.nonce = make_nonce();
   const bool fits = encode({0, hello_}, opening_).has_value();
   assert(fits);
   (void)fits;
-  timer_.start(options.probe_timeout);
+  late_.start(options.probe_timeout);
   stream_->on_progress([this] { on_progress(); });
   flush_.schedule();
 }
@@ -82,9 +82,8 @@ bool RelayChannel::send(uint32_t connection, const Target& to, Bytes payload) {
 }
 
 void RelayChannel::spoke() {
-  unanswered_ = true;
   flush_.schedule();
-  if (state_ == State::open && !timer_.active()) timer_.start(ping_interval_);
+  if (state_ == State::open) watch_.spoke();
 }
 
 void RelayChannel::flush() {
@@ -166,7 +165,7 @@ bool RelayChannel::decode_one(Bytes& bytes) {
 }
 
 void RelayChannel::heard(const RelayMessage& message) {
-  unanswered_ = asked_ = false;
+  watch_.heard();
   if (state_ == State::connecting) {
     on_hello(message);
   } else if (const auto* ping = std::get_if<Ping>(&message.body)) {
@@ -182,7 +181,7 @@ void RelayChannel::on_hello(const RelayMessage& message) {
   if (hello == nullptr || hello->nonce != hello_.nonce || hello->version == 0) {
     return fail({ErrorCode::protocol, "the relay did not begin with its hello"});
   }
-  timer_.stop();
+  late_.stop();
   set_state(State::open);
   user_.on_open(*hello);
 }
@@ -196,25 +195,31 @@ void RelayChannel::on_end() {
   fail(std::move(error));
 }
 
-void RelayChannel::on_timer() {
-  if (state_ == State::connecting) {
-    const std::string printed = greeted_ ? std::string() : quote(partial_);
-    fail({ErrorCode::timed_out,
-          printed.empty() ? "the relay did not start in time"
-                          : "the relay did not start in time; the far end says: " + printed});
-  } else if (asked_) {
-    fail({ErrorCode::timed_out, "the relay no longer answers"});
-  } else if (unanswered_) {
-    say({0, Ping{kPingToken}});
-    asked_ = true;
-    timer_.start(ping_interval_);
+void RelayChannel::on_late() {
+  const std::string printed = greeted_ ? std::string() : quote(partial_);
+  fail({ErrorCode::timed_out,
+        printed.empty() ? "the relay did not start in time"
+                        : "the relay did not start in time; the far end says: " + printed});
+}
+
+void RelayChannel::on_watch(SilenceWatch::Event event) {
+  switch (event) {
+    case SilenceWatch::Event::ask:
+      say({0, Ping{kPingToken}});
+      return;
+    case SilenceWatch::Event::silent:
+      log::debug("relay: it does not answer");
+      return user_.on_silence();
+    case SilenceWatch::Event::give_up:
+      return fail({ErrorCode::timed_out, "the relay no longer answers"});
   }
 }
 
 void RelayChannel::fail(Error error) {
   if (state_ == State::lost) return;
   set_state(State::lost);
-  timer_.stop();
+  late_.stop();
+  watch_.stop();
   flush_.cancel();
   stream_->on_progress(nullptr);
   user_.on_lost(error);

@@ -13,6 +13,7 @@
 #include "core/net/stream.h"
 #include "core/udp/relay_queue.h"
 #include "core/udp/relay_wire.h"
+#include "core/udp/silence_watch.h"
 
 namespace tunproxy::udp {
 
@@ -20,7 +21,7 @@ struct RelayOptions {
   ByteVector program;             ///< goes ahead of the hello: relay_program()
   Duration probe_timeout = 2s;    ///< until the helper's hello
   Duration answer_timeout = 10s;  ///< for an association or a resolver's answer
-  Duration ping_interval = 10s;   ///< after this much silence the helper is asked, then given up
+  SilenceWatch::Times silence{};  ///< the helper is asked by a Ping
   RelayQueue::Limits queue{};     ///< towards the helper
 };
 
@@ -32,6 +33,7 @@ class RelayChannel {
    public:
     virtual void on_open(const Hello& helper) = 0;
     virtual void on_message(const RelayMessage& message) = 0;  ///< spans: during the call
+    virtual void on_silence() = 0;                             ///< it may yet be heard again
     virtual void on_lost(const Error& error) = 0;              ///< once; nothing comes after it
 
    protected:
@@ -45,10 +47,10 @@ class RelayChannel {
   bool say(const RelayMessage& message);
   /// Queues a datagram, at the price of older ones if the stream takes none.
   bool send(uint32_t connection, const Target& to, Bytes payload);
-  /// Gives the channel up, from within on_message().
+  /// Gives the channel up; not within on_silence().
   void fail(Error error);
 
-  bool open() const { return state_ == State::open; }
+  const SilenceWatch& watch() const { return watch_; }
   const QueueDrops& dropped() const { return queue_.dropped(); }
 
  private:
@@ -65,22 +67,21 @@ class RelayChannel {
   void heard(const RelayMessage& message);
   void on_hello(const RelayMessage& message);
   void on_end();
-  void on_timer();
+  void on_late();
+  void on_watch(SilenceWatch::Event event);
 
   io::Loop& loop_;
   const std::unique_ptr<net::Stream> stream_;
   User& user_;
-  const Duration ping_interval_;
   State state_ = State::connecting;
   Hello hello_;
   ByteVector opening_;    // program and hello, until they are out
   bool greeted_ = false;  // the magic has come
   ByteVector partial_;    // what was printed before the magic, later the front of a message
   RelayQueue queue_;
-  bool unanswered_ = false;  // something was said and nothing heard since
-  bool asked_ = false;       // a Ping is under way
+  SilenceWatch watch_;
   io::Task flush_;
-  io::Timer timer_;
+  io::Timer late_;  // until the hello
 };
 
 }  // namespace tunproxy::udp

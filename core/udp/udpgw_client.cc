@@ -17,6 +17,7 @@ constexpr std::array<uint8_t, 17> kQuestion = {0x74, 0x70, 0x01, 0x00, 0, 1, 0, 
                                                0,    0,    0,    0,    0, 2, 0, 1};
 constexpr size_t kDnsHeader = 12;
 constexpr uint8_t kDnsResponse = 0x80;
+constexpr uint32_t kOurs = 0;  // in place of an association
 
 // A udpgw that knows the DNS flag puts its own resolver here, an older one sends to it.
 Endpoint resolver() {
@@ -25,7 +26,7 @@ Endpoint resolver() {
 }
 
 bool answers_question(const UdpgwFrame& frame) {
-  return frame.connection == 0 && frame.data.size() >= kDnsHeader &&
+  return frame.data.size() >= kDnsHeader &&
          std::equal(kQuestion.begin(), kQuestion.begin() + 2, frame.data.begin()) &&
          (frame.data[2] & kDnsResponse) != 0;
 }
@@ -92,11 +93,11 @@ UdpgwClient::UdpgwClient(io::Loop& loop, std::unique_ptr<net::Stream> stream,
       began_(loop.now()),
       starting_(&starting),
       queue_(options.queue),
-      last_binding_(1),  // the question's
+      watch_(loop, options.silence, [this](auto event) { on_watch(event); }),
       flush_(loop, [this] { flush(); }),
       timer_(loop, [this] { on_tick(); }) {
   stream_->on_progress([this] { on_progress(); });
-  ask();
+  on_tick();
 }
 
 void UdpgwClient::set_state(State next) {
@@ -106,16 +107,32 @@ void UdpgwClient::set_state(State next) {
   state_ = next;
 }
 
+// A flow like others, until it is answered.
 void UdpgwClient::ask() {
-  queue_.push({UdpgwFrame::kDns, 0, resolver(), kQuestion}, 1, loop_.now());
+  const uint16_t id = flow_to({kOurs, resolver()});
+  queue_.push({UdpgwFrame::kDns, id, resolver(), kQuestion}, slots_[id].binding, loop_.now());
   flush_.schedule();
-  timer_.start(std::min(options_.probe_interval, options_.probe_timeout));
+}
+
+void UdpgwClient::on_watch(SilenceWatch::Event event) {
+  switch (event) {
+    case SilenceWatch::Event::ask:
+      return ask();
+    case SilenceWatch::Event::silent:
+      log::debug("udpgw: it does not answer");
+      return tell_silent();
+    case SilenceWatch::Event::give_up:
+      return fail({ErrorCode::timed_out, "the udpgw no longer answers"});
+  }
 }
 
 void UdpgwClient::on_tick() {
   if (state_ == State::probing) {
-    if (loop_.now() - began_ < options_.probe_timeout) return ask();
-    return fail({ErrorCode::timed_out, "no udpgw answers a DNS query there"});
+    if (loop_.now() - began_ >= options_.probe_timeout) {
+      return fail({ErrorCode::timed_out, "no udpgw answers a DNS query there"});
+    }
+    ask();
+    return timer_.start(std::min(options_.probe_interval, options_.probe_timeout));
   }
   // A frame that waits to go out will do as well.
   if (queue_.empty()) queue_.push_keepalive(loop_.now());
@@ -142,6 +159,7 @@ void UdpgwClient::send(uint32_t association, const Target& to, Bytes payload) {
   const Endpoint remote{to.address(), to.port()};
   const uint16_t id = flow_to({association, remote});
   queue_.push({0, id, remote, payload}, slots_[id].binding, loop_.now());
+  watch_.spoke();
   flush_.schedule();
 }
 
@@ -254,22 +272,30 @@ bool UdpgwClient::decode_one(Bytes& bytes) {
 }
 
 void UdpgwClient::heard(const UdpgwFrame& frame) {
+  watch_.heard();
   if ((frame.flags & UdpgwFrame::kKeepalive) != 0) return;
-  if (state_ == State::open) return on_datagram(frame);
+  // What another destination sent before the id was bound anew may still be under way.
+  const bool claimed = frame.connection < slots_.size() && slots_[frame.connection].flow &&
+                       slots_[frame.connection].flow->second == frame.remote;
+  if (!claimed) {
+    ++counters_.unclaimed;
+  } else if (slots_[frame.connection].flow->first == kOurs) {
+    on_answer(frame);
+  } else {
+    on_datagram(frame);
+  }
+}
+
+void UdpgwClient::on_answer(const UdpgwFrame& frame) {
   if (!answers_question(frame)) return;
+  close(kOurs);
+  if (state_ == State::open) return;
   set_state(State::open);
   timer_.start(options_.keepalive);
   if (starting_ != nullptr) starting_->settle();
 }
 
-// What another destination sent before the id was bound anew may still be under way.
 void UdpgwClient::on_datagram(const UdpgwFrame& frame) {
-  const bool claimed = frame.connection < slots_.size() && slots_[frame.connection].flow &&
-                       slots_[frame.connection].flow->second == frame.remote;
-  if (!claimed) {
-    ++counters_.unclaimed;
-    return;
-  }
   ++counters_.received;
   Slot& slot = slots_[frame.connection];
   by_use_.splice(by_use_.end(), by_use_, slot.use);
@@ -289,6 +315,7 @@ void UdpgwClient::fail(Error error) {
   set_state(State::lost);
   lost_ = std::move(error);
   timer_.stop();
+  watch_.stop();
   flush_.cancel();
   stream_->on_progress(nullptr);
   while (!associations_.empty()) {
@@ -297,8 +324,8 @@ void UdpgwClient::fail(Error error) {
   }
   if (starting_ != nullptr) {
     starting_->settle();
-  } else if (on_closed_) {
-    on_closed_(*lost_);
+  } else {
+    tell_closed(*lost_);
   }
 }
 
@@ -306,6 +333,15 @@ UdpgwClient::Counters UdpgwClient::counters() const {
   Counters counters = counters_;
   counters.queue = queue_.dropped();
   return counters;
+}
+
+void UdpgwClient::add_drops(Drops& to) const {
+  const Counters now = counters();
+  to["udpgw/too_old"] += now.queue.too_old;
+  to["udpgw/too_many"] += now.queue.too_many;
+  to["udpgw/too_long"] += now.too_long;
+  to["udpgw/name"] += now.names;
+  to["udpgw/association_gone"] += now.gone + now.unclaimed;
 }
 
 }  // namespace tunproxy::udp

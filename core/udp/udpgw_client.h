@@ -13,30 +13,29 @@
 #include "core/base/bytes.h"
 #include "core/io/loop.h"
 #include "core/io/timer.h"
-#include "core/net/datagram_proxy.h"
 #include "core/net/stream.h"
+#include "core/udp/client.h"
 #include "core/udp/client_start.h"
+#include "core/udp/silence_watch.h"
 #include "core/udp/udpgw_client_queue.h"
 #include "core/udp/udpgw_wire.h"
 
 namespace tunproxy::udp {
 
 struct UdpgwOptions {
-  Duration probe_timeout = 2s;      ///< until the udpgw's resolver has answered
-  Duration probe_interval = 500ms;  ///< the question may get lost: it is asked again
-  Duration keepalive = 10s;         ///< after 20 s without a frame the udpgw hangs up
-  QueueLimits queue{};              ///< towards the udpgw
+  Duration probe_timeout = 2s;               ///< until the udpgw's resolver has answered
+  Duration probe_interval = 500ms;           ///< the question may get lost: it is asked again
+  Duration keepalive = 10s;                  ///< after 20 s without a frame the udpgw hangs up
+  SilenceWatch::Times silence{5s, 5s, 20s};  ///< it is asked by the question of the probe
+  QueueLimits queue{};                       ///< towards the udpgw
 };
 
 /// The udpgw keeps one socket for each (association, destination), here a flow, and returns only
 /// what that destination sends: the NAT is symmetric. It has no handshake, so a DNS query to its
 /// own resolver shows that it is there. Targets must be addresses.
 ///
-///   probing ──an answer──► open ──the stream ends, or nonsense──► lost (for good)
-///
-/// Lives in one loop thread. Must not be destroyed from its own callbacks: Loop::retire().
-/// REQUIRES: it outlives its attempts and sessions.
-class UdpgwClient final : public net::DatagramProxy {
+///   probing ──an answer──► open ──the stream ends, nonsense, or silence──► lost (for good)
+class UdpgwClient final : public Client {
  public:
   static constexpr size_t kMaxFlows = UdpgwQueue::kConnections;  ///< least recently used ones go
   static constexpr size_t kMaxAssociations = 256;                ///< further ones fail with limit
@@ -58,13 +57,14 @@ class UdpgwClient final : public net::DatagramProxy {
                                              const UdpgwOptions& options,
                                              net::Done<std::unique_ptr<UdpgwClient>> done);
 
-  /// Called once, from the loop, when the connection is lost; sessions have been told before.
-  void on_closed(std::function<void(const Error&)> on_closed) { on_closed_ = std::move(on_closed); }
-
   /// Costs no round trip: the udpgw learns of an association by its first datagram.
   std::unique_ptr<net::Attempt> associate(
       net::OnDatagram on_datagram, net::OnAssociationClosed on_closed,
       net::Done<std::unique_ptr<net::DatagramSession>> done) override;
+
+  bool silent() const override { return watch_.silent(); }
+  void close(const Error& why) override { fail(why); }
+  void add_drops(Drops& to) const override;
 
   size_t flows() const { return by_remote_.size(); }
   Counters counters() const;
@@ -79,7 +79,7 @@ class UdpgwClient final : public net::DatagramProxy {
     net::OnDatagram on_datagram;
     net::OnAssociationClosed on_closed;
   };
-  using Key = std::pair<uint32_t, Endpoint>;  // association, destination
+  using Key = std::pair<uint32_t, Endpoint>;  // association (0: our own questions), destination
   struct Slot {                               // its index is the connection's id
     std::optional<Key> flow;
     uint64_t binding = 0;
@@ -99,12 +99,14 @@ class UdpgwClient final : public net::DatagramProxy {
 
   void ask();
   void on_tick();
+  void on_watch(SilenceWatch::Event event);
   void flush();
   void on_progress();
   void take(Bytes bytes);
   void complete_frame(Bytes& bytes);
   bool decode_one(Bytes& bytes);
   void heard(const UdpgwFrame& frame);
+  void on_answer(const UdpgwFrame& frame);
   void on_datagram(const UdpgwFrame& frame);
   void on_end();
   void fail(Error error);
@@ -115,7 +117,6 @@ class UdpgwClient final : public net::DatagramProxy {
   const Instant began_;
   Starting* starting_;  // owns this until the client was handed over
   State state_ = State::probing;
-  std::function<void(const Error&)> on_closed_;
   std::optional<Error> lost_;
   ByteVector partial_;  // the front of a frame
   UdpgwQueue queue_;
@@ -126,6 +127,7 @@ class UdpgwClient final : public net::DatagramProxy {
   std::list<uint16_t> by_use_;  // ids; free ones first, then the least recently used
   std::map<Key, uint16_t> by_remote_;
   Counters counters_;
+  SilenceWatch watch_;
   io::Task flush_;
   io::Timer timer_;  // asks again while probing, then keeps alive
 };

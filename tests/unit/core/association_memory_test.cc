@@ -65,18 +65,9 @@ class Helper {
 };
 
 // pool ── fake addresses ── gate ── carrier ── helper
-class AssociationMemory : public ::testing::Test {
+class AssociationMemory : public ::testing::Test, private udp::CarrierWay {
  protected:
-  AssociationMemory()
-      : carrier_(
-            loop_, udp::CarrierOptions{},
-            [this](const std::string&, auto done) {
-              auto [near, far] = MemoryStream::make_pair(loop_);
-              helper_ = std::make_unique<Helper>(std::move(far));
-              return std::make_unique<io::Later<std::unique_ptr<net::Stream>>>(
-                  loop_, std::move(done), std::unique_ptr<net::Stream>(std::move(near)));
-            },
-            [](auto&&...) { return nullptr; }) {
+  AssociationMemory() {
     carrier_.probe();
     EXPECT_TRUE(
         run_until(loop_, [this] { return carrier_.state() == udp::Carrier::State::relay; }));
@@ -88,19 +79,26 @@ class AssociationMemory : public ::testing::Test {
     }
     GatedWay way(keeper_, {account::Source::tun, ""}, nowhere_, &carrier_, fakes);
     tun2socks::EngineStats stats;
-    tun2socks::UdpPool pool(*way.datagrams(), host_, {}, stats);
+    tun2socks::UdpPool pool(way.datagrams(), host_, {}, stats);
     const size_t before = allocated();
     for (unsigned peer = 0; peer < kPeers; ++peer) {
       for (unsigned port = 0; port < kPorts; ++port) {
         pool.send({local(port), remote(fakes, peer)}, as_bytes("x"));
       }
       const size_t sent = size_t{kPorts} * (peer + 1);
-      ASSERT_TRUE(run_until(loop_, [&] { return helper_->datagrams == sent; }));
+      ASSERT_TRUE(run_until(loop_, [&] { return helper_->datagrams + lost() == sent; }));
     }
     EXPECT_EQ(pool.size(), kPorts);
     const size_t each = (allocated() - before) / kPorts;
     std::printf("an association with %u peers: %zu bytes\n", kPeers, each);
     EXPECT_LT(each, kLimit);
+  }
+
+  // On a busy machine some are too old when their turn comes.
+  uint64_t lost() const {
+    uint64_t sum = 0;
+    for (const auto& [reason, count] : carrier_.drops()) sum += count;
+    return sum;
   }
 
   static Endpoint local(unsigned n) {
@@ -111,6 +109,19 @@ class AssociationMemory : public ::testing::Test {
     const uint8_t address[4] = {192, 0, 2, static_cast<uint8_t>(n)};
     return {IpAddress::v4(address), 7};
   }
+
+  std::unique_ptr<net::Attempt> run(std::string,
+                                    net::Done<std::unique_ptr<net::Stream>> done) override {
+    auto [near, far] = MemoryStream::make_pair(loop_);
+    helper_ = std::make_unique<Helper>(std::move(far));
+    return std::make_unique<io::Later<std::unique_ptr<net::Stream>>>(
+        loop_, std::move(done), std::unique_ptr<net::Stream>(std::move(near)));
+  }
+  std::unique_ptr<net::Attempt> connect(const Target&,
+                                        net::Done<std::unique_ptr<net::Stream>>) override {
+    return nullptr;
+  }
+  bool sound() const override { return true; }
 
   class Nowhere final : public net::Proxy {
     std::unique_ptr<net::Attempt> connect(const Target&,
@@ -124,7 +135,7 @@ class AssociationMemory : public ::testing::Test {
   gate::Gatekeeper keeper_{loop_, account_};
   Nowhere nowhere_;
   std::unique_ptr<Helper> helper_;
-  udp::Carrier carrier_;
+  udp::Carrier carrier_{loop_, {}, *this};
   testing::ManualHost host_;
 };
 

@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "core/io/timer.h"
 #include "core/udp/relay_bootstrap.h"
 #include "core/udp/relay_wire.h"
 #include "tests/unit/dns/fake_name_service.h"
@@ -25,15 +26,29 @@ using testing::run_until;
 
 const Endpoint kPeer = *Endpoint::parse("192.0.2.1:4500");
 
-/// A relay helper that greets and opens every association.
+/// A relay helper that greets, opens every association and answers pings, unless it is `mute`.
 class FakeRelay {
  public:
   explicit FakeRelay(std::unique_ptr<MemoryStream> stream) : stream_(std::move(stream)) {
     stream_->on_progress([this] { on_progress(); });
   }
+  void speak() {
+    mute = false;
+    on_progress();
+  }
+  void say(const RelayBody& body) {
+    ByteVector bytes;
+    EXPECT_TRUE(encode({0, body}, bytes));
+    EXPECT_EQ(stream_->write(bytes), bytes.size());
+  }
+
+  bool mute = false;
+  std::vector<std::string> datagrams;
+  std::vector<Rules> rules;
 
  private:
   void on_progress() {
+    if (mute) return;
     append(incoming_, as_bytes(stream_->read_all()));
     if (incoming_.size() < skip_) return;
     Bytes rest = Bytes(incoming_).subspan(std::exchange(skip_, 0));
@@ -47,6 +62,12 @@ class FakeRelay {
       EXPECT_TRUE(encode({0, Hello{Hello::kVersion, hello->nonce, 0, 256}}, reply));
     } else if (std::holds_alternative<UdpAssociate>(message.body)) {
       EXPECT_TRUE(encode({message.connection, UdpAssociateOpened{kPeer}}, reply));
+    } else if (const auto* ping = std::get_if<Ping>(&message.body)) {
+      EXPECT_TRUE(encode({0, Pong{ping->token}}, reply));
+    } else if (const auto* packet = std::get_if<UdpPacket>(&message.body)) {
+      datagrams.emplace_back(as_text(packet->data));
+    } else if (const auto* told = std::get_if<Rules>(&message.body)) {
+      rules.push_back(*told);
     }
     EXPECT_EQ(stream_->write(reply), reply.size());
   }
@@ -90,25 +111,17 @@ struct Flow {
   bool settled() const { return session != nullptr || failure; }
 };
 
-class CarrierTest : public ::testing::Test {
+class CarrierTest : public ::testing::Test, private CarrierWay {
  protected:
   CarrierTest() {
     options_.first_pause = 5ms;
     options_.longest_pause = 40ms;
-    options_.probe_timeout = 200ms;
+    options_.probe_timeout = 20s;  // where nobody is silent
+    options_.head_start = 20s;
   }
 
   void make() {
-    carrier_ = std::make_unique<Carrier>(
-        loop_, options_,
-        [this](const std::string& command, StreamDone done) {
-          command_ = command;
-          return run(std::move(done));
-        },
-        [this](const Target& target, StreamDone done) {
-          connected_to_ = target;
-          return connect(std::move(done));
-        });
+    carrier_ = std::make_unique<Carrier>(loop_, options_, static_cast<CarrierWay&>(*this));
     carrier_->on_state([this](State state) { states_.push_back(state); });
     carrier_->probe();
   }
@@ -132,6 +145,16 @@ class CarrierTest : public ::testing::Test {
     run_until(loop_, [&] { return flow.settled(); });
   }
 
+  /// The server, or what was asked, is silent for so long.
+  void have_little_patience(Duration timeout = 50ms) {
+    options_.probe_timeout = timeout;
+    options_.head_start = 5ms;
+  }
+  bool wait(Duration time) {
+    const Instant then = loop_.now();
+    return run_until(loop_, [&] { return loop_.now() - then > time; });
+  }
+
   enum class Answer { none, error, dead_stream, stream };
   struct Way {
     Answer answer = Answer::stream;
@@ -153,18 +176,24 @@ class CarrierTest : public ::testing::Test {
   std::deque<FakeUdpgw> gateways_;
   std::vector<State> states_;
   std::unique_ptr<Carrier> carrier_;
+  bool mute_ = false;  // helpers that are yet to be started
+
+  bool sound_ = true;
 
  private:
-  std::unique_ptr<net::Attempt> run(StreamDone done) {
+  std::unique_ptr<net::Attempt> run(std::string command, StreamDone done) override {
+    command_ = std::move(command);
     ++helper_.tried;
     return answer(helper_, std::move(done),
-                  [this](auto far) { relays_.emplace_back(std::move(far)); });
+                  [this](auto far) { relays_.emplace_back(std::move(far)).mute = mute_; });
   }
-  std::unique_ptr<net::Attempt> connect(StreamDone done) {
+  std::unique_ptr<net::Attempt> connect(const Target& target, StreamDone done) override {
+    connected_to_ = target;
     ++gateway_.tried;
     return answer(gateway_, std::move(done),
                   [this](auto far) { gateways_.emplace_back(std::move(far)); });
   }
+  bool sound() const override { return sound_; }
   template <typename Serve>
   std::unique_ptr<net::Attempt> answer(const Way& way, StreamDone done, Serve serve) {
     std::optional<Error> error;
@@ -263,8 +292,7 @@ TEST_F(CarrierTest, AllOffRefusesWithTheReasons) {
     EXPECT_EQ(flow->failure->message,
               "relay helper: no commands; udpgw at 127.0.0.1:7300: Connection refused");
   }
-  const Instant then = loop_.now();  // neither will be there later
-  ASSERT_TRUE(run_until(loop_, [&] { return loop_.now() - then > 50ms; }));
+  ASSERT_TRUE(wait(50ms));  // neither will be there later
   EXPECT_EQ(helper_.tried, 1U);
   EXPECT_EQ(gateway_.tried, 1U);
 }
@@ -277,6 +305,7 @@ TEST_F(CarrierTest, NothingWantedIsOff) {
 }
 
 TEST_F(CarrierTest, SilenceIsNotWaitedFor) {
+  have_little_patience();
   helper_.answer = Answer::none;
   gateway_.answer = Answer::none;
   make();
@@ -314,8 +343,7 @@ TEST_F(CarrierTest, WhatDoesNotStartIsNotTriedAgain) {
   gateway_.refuse(ErrorCode::refused, "Connection refused");
   make();
   ASSERT_TRUE(reach(State::off));
-  const Instant then = loop_.now();
-  ASSERT_TRUE(run_until(loop_, [&] { return loop_.now() - then > 50ms; }));
+  ASSERT_TRUE(wait(50ms));
   EXPECT_EQ(helper_.tried, 1U);
 }
 
@@ -339,6 +367,7 @@ TEST_F(CarrierTest, WhatWorkedIsTriedAgainWhateverItSays) {
 
 TEST_F(CarrierTest, PausesGrowAlsoWhileAHelperLivesForMomentsOnly) {
   options_.udpgw = false;
+  options_.first_pause = 50ms;  // a life of ten of these is more than a moment
   options_.longest_pause = 2s;
   make();
   const Instant then = loop_.now();
@@ -348,7 +377,7 @@ TEST_F(CarrierTest, PausesGrowAlsoWhileAHelperLivesForMomentsOnly) {
     ASSERT_TRUE(reach(State::off));
   }
   ASSERT_TRUE(reach(State::relay));
-  EXPECT_GE(loop_.now() - then, 5ms + 10ms + 20ms + 40ms);
+  EXPECT_GE(loop_.now() - then, 50ms + 100ms + 200ms + 400ms);
 }
 
 TEST_F(CarrierTest, AUdpgwIsConnectedToAgain) {
@@ -376,6 +405,7 @@ TEST_F(CarrierTest, TheOnlyWayIsWaitedFor) {
 }
 
 TEST_F(CarrierTest, AProbeUnderWaySurvivesTheDeathOfTheUdpgw) {
+  have_little_patience(200ms);
   helper_.answer = Answer::none;
   make();
   ASSERT_TRUE(reach(State::udpgw));
@@ -398,6 +428,7 @@ TEST_F(CarrierTest, ANewConnectionMeansANewLook) {
 }
 
 TEST_F(CarrierTest, WaitingIsBoundedAndMayBeCancelled) {
+  have_little_patience(200ms);
   helper_.answer = Answer::none;
   make();
   std::deque<Flow> flows(Carrier::kMaxWaiting + 1);
@@ -408,6 +439,163 @@ TEST_F(CarrierTest, WaitingIsBoundedAndMayBeCancelled) {
   ASSERT_TRUE(reach(State::udpgw));
   ASSERT_TRUE(run_until(loop_, [&] { return flows[1].session != nullptr; }));
   EXPECT_FALSE(flows[0].settled());
+}
+
+TEST_F(CarrierTest, AUdpgwThatComesFirstWaitsForTheRelay) {
+  options_.head_start = 5ms;
+  mute_ = true;
+  make();
+  Flow flow;
+  associate(flow);
+  ASSERT_TRUE(run_until(loop_, [&] { return !gateways_.empty() && !gateways_[0].frames.empty(); }));
+  ASSERT_TRUE(wait(20ms));
+  EXPECT_EQ(carrier_->state(), State::probing);
+  EXPECT_FALSE(flow.settled());
+  relays_[0].speak();
+  ASSERT_TRUE(reach(State::relay));
+  EXPECT_THAT(states_, ElementsAre(State::relay));
+  ASSERT_TRUE(run_until(loop_, [&] { return flow.settled(); }));
+  EXPECT_NE(flow.session, nullptr);
+}
+
+TEST_F(CarrierTest, AUdpgwServesWhileTheHelperIsStillAwaited) {
+  options_.probe_timeout = 100ms;
+  options_.head_start = 5ms;
+  mute_ = true;
+  make();
+  ASSERT_TRUE(reach(State::udpgw));
+  mute_ = false;
+  ASSERT_TRUE(reach(State::relay));
+  EXPECT_THAT(states_, ElementsAre(State::udpgw, State::relay));
+}
+
+// A slow line takes its time for the helper's program.
+TEST_F(CarrierTest, EachLookIsMorePatientThanTheOneBefore) {
+  options_.udpgw = false;
+  options_.probe_timeout = 20ms;
+  mute_ = true;
+  make();
+  ASSERT_TRUE(reach(State::off));
+  io::Timer awaken(loop_, [this] { relays_.back().speak(); });
+  size_t seen = relays_.size();
+  ASSERT_TRUE(run_until(loop_, [&] {
+    if (relays_.size() > seen) {
+      seen = relays_.size();
+      awaken.start(80ms);
+    }
+    return carrier_->state() == State::relay;
+  }));
+  EXPECT_GE(helper_.tried, 3U);
+}
+
+TEST_F(CarrierTest, SuspendedItLetsAssociationsWait) {
+  options_.udpgw = false;
+  make();
+  ASSERT_TRUE(reach(State::relay));
+  carrier_->suspend();
+  EXPECT_EQ(carrier_->relay(), nullptr);
+  relays_.clear();  // with its connection
+  Flow flow;
+  associate(flow);
+  ASSERT_TRUE(wait(100ms));
+  EXPECT_FALSE(flow.settled());
+  EXPECT_EQ(helper_.tried, 1U);
+  carrier_->probe();
+  ASSERT_TRUE(run_until(loop_, [&] { return flow.settled(); }));
+  EXPECT_NE(flow.session, nullptr);
+  EXPECT_THAT(states_, ElementsAre(State::relay, State::relay));
+}
+
+TEST_F(CarrierTest, TheSilenceOfTheConnectionDecidesNothing) {
+  have_little_patience(10ms);
+  helper_.answer = gateway_.answer = Answer::none;
+  sound_ = false;
+  make();
+  Flow flow;
+  associate(flow);
+  ASSERT_TRUE(wait(150ms));
+  EXPECT_EQ(carrier_->state(), State::probing);
+  EXPECT_FALSE(flow.settled());
+  sound_ = true;
+  ASSERT_TRUE(reach(State::off));
+  EXPECT_TRUE(run_until(loop_, [&] { return flow.failure.has_value(); }));
+}
+
+TEST_F(CarrierTest, RenewedItKeepsWhatSessionsHave) {
+  make();
+  ASSERT_TRUE(reach(State::relay));
+  Flow before;
+  open(before);
+  const auto old = carrier_->relay();
+  carrier_->enforce({{true, *Cidr::parse("10.0.0.0/8"), {}}});
+  carrier_->renew();
+  EXPECT_EQ(carrier_->relay(), old) << "until there is a new one";
+  ASSERT_TRUE(run_until(loop_, [&] { return carrier_->relay() != old; }));
+  Flow after;
+  open(after);
+  before.session->send(kPeer, as_bytes("old"));
+  after.session->send(kPeer, as_bytes("new"));
+  ASSERT_TRUE(run_until(
+      loop_, [&] { return relays_[0].datagrams.size() == 1 && relays_[1].datagrams.size() == 1; }));
+  EXPECT_EQ(relays_[1].datagrams[0], "new");
+  EXPECT_FALSE(before.closed);
+  carrier_->enforce({});  // both hear of it
+  ASSERT_TRUE(run_until(
+      loop_, [&] { return relays_[0].rules.size() == 2 && relays_[1].rules.size() == 2; }));
+  EXPECT_EQ(relays_[1].rules[0].rules.size(), 1U);
+  EXPECT_TRUE(relays_[0].rules[1].rules.empty());
+}
+
+TEST_F(CarrierTest, WhatCannotBeRenewedStays) {
+  make();
+  ASSERT_TRUE(reach(State::relay));
+  const auto old = carrier_->relay();
+  helper_.refuse(ErrorCode::not_allowed, "no more");
+  carrier_->renew();
+  ASSERT_TRUE(wait(50ms));
+  EXPECT_EQ(carrier_->relay(), old);
+  EXPECT_EQ(carrier_->state(), State::relay);
+  EXPECT_EQ(gateway_.tried, 0U);
+}
+
+TEST_F(CarrierTest, ASilentRelayIsReplacedAndItsSessionsBeginAnew) {
+  options_.relay_options.silence = {20ms, 20ms, 60s};
+  make();
+  ASSERT_TRUE(reach(State::relay));
+  bool told = false;
+  carrier_->on_silent([&] { told = true; });
+  Flow flow;
+  open(flow);
+  relays_[0].mute = true;
+  helper_.refuse(ErrorCode::general, "not yet");  // it is tried again
+  const auto old = carrier_->relay();
+  flow.session->send(kPeer, as_bytes("anybody?"));
+  ASSERT_TRUE(run_until(loop_, [&] { return told && helper_.tried >= 3; }));
+  EXPECT_EQ(carrier_->state(), State::relay);
+  EXPECT_FALSE(flow.closed) << "it may yet answer";
+  helper_.answer = Answer::stream;
+  ASSERT_TRUE(run_until(loop_, [&] { return flow.closed.has_value(); }));
+  EXPECT_NE(carrier_->relay(), old);
+  Flow after;
+  open(after);
+  EXPECT_NE(after.session, nullptr);
+}
+
+TEST_F(CarrierTest, CountsWhatWasDroppedAlsoByThoseThatAreGone) {
+  make();
+  ASSERT_TRUE(reach(State::relay));
+  Flow flow;
+  open(flow);
+  relays_[0].say(Stats{.denied = 5});
+  ASSERT_TRUE(run_until(loop_, [&] { return carrier_->drops()["helper/denied"] == 5; }));
+  relays_.clear();
+  ASSERT_TRUE(run_until(loop_, [&] { return flow.closed.has_value(); }));
+  flow.session->send(kPeer, as_bytes("too late"));
+  EXPECT_EQ(carrier_->drops()["relay/association_gone"], 1U);
+  flow.session.reset();
+  ASSERT_TRUE(reach(State::relay) || reach(State::udpgw));
+  EXPECT_EQ(carrier_->drops()["relay/association_gone"], 1U);
+  EXPECT_EQ(carrier_->drops()["helper/denied"], 5U);
 }
 
 }  // namespace

@@ -334,20 +334,44 @@ TEST_F(RelayClientTest, DoesNotWaitForeverForAnswers) {
   ASSERT_TRUE(run_until(loop_, [&] { return helper_->count<UdpAssociateClosed>() == 1; }));
 }
 
-TEST_F(RelayClientTest, GivesUpAHelperThatNoLongerAnswers) {
-  options_.ping_interval = 30ms;
+TEST_F(RelayClientTest, AsksASilentHelperWhetherItLives) {
+  options_.silence = {20ms, 60s, 60s};
   start();
   Flow flow;
   open(flow);
-  flow.session->send(kPeer, as_bytes("anybody there?"));
-  ASSERT_TRUE(run_until(loop_, [&] { return helper_->count<Ping>() == 1; }));
-  helper_->say(0, Pong{});
-  settle();
-  EXPECT_FALSE(closed_);
+  for (size_t round = 1; round <= 2; ++round) {
+    EXPECT_FALSE(client_->doubted());
+    flow.session->send(kPeer, as_bytes("anybody there?"));
+    ASSERT_TRUE(run_until(loop_, [&] { return helper_->count<Ping>() == round; }));
+    EXPECT_TRUE(client_->doubted());
+    helper_->say(0, Pong{});
+    ASSERT_TRUE(run_until(loop_, [&] { return !client_->doubted(); }));
+  }
+  EXPECT_FALSE(closed_ || client_->silent());
+}
+
+TEST_F(RelayClientTest, GivesUpAHelperThatNoLongerAnswers) {
+  options_.silence = {10ms, 30ms, 30ms};
+  start();
+  Flow flow;
+  open(flow);
+  bool silent = false;
+  client_->on_silent([&] { silent = client_->silent() && !closed_; });
   flow.session->send(kPeer, as_bytes("still there?"));
   ASSERT_TRUE(run_until(loop_, [&] { return closed_.has_value(); }));
+  EXPECT_TRUE(silent);
+  EXPECT_GE(helper_->count<Ping>(), 2U) << "one may get lost";
   EXPECT_EQ(closed_->code, ErrorCode::timed_out);
   EXPECT_TRUE(flow.closed);
+}
+
+TEST_F(RelayClientTest, WhoSaysNothingExpectsNothing) {
+  options_.silence = {5ms, 5ms, 5ms};
+  start();
+  const Instant then = loop_.now();
+  ASSERT_TRUE(run_until(loop_, [&] { return loop_.now() - then > 100ms; }));
+  EXPECT_EQ(helper_->count<Ping>(), 0U);
+  EXPECT_FALSE(closed_);
 }
 
 TEST_F(RelayClientTest, AnswersPings) {

@@ -145,7 +145,7 @@ TEST_F(UdpgwClientTest, ProbesWithADnsQueryAndNothingElse) {
 }
 
 TEST_F(UdpgwClientTest, AsksAgainAndGivesUp) {
-  options_.probe_timeout = 60ms;
+  options_.probe_timeout = 1s;  // so that it asks more than once, however busy the machine is
   options_.probe_interval = 10ms;
   begin();
   gateway_->answers_dns = false;
@@ -315,6 +315,38 @@ TEST_F(UdpgwClientTest, KeepsTheConnectionAlive) {
   gateway_->say({FakeUdpgw::kKeepalive, 0, "", ""});  // none says so, none is hurt
   settle();
   EXPECT_FALSE(closed_);
+}
+
+TEST_F(UdpgwClientTest, AsksASilentGatewayAgain) {
+  options_.silence = {20ms, 60s, 60s};
+  start();
+  Flow flow;
+  open(flow);
+  for (size_t round = 1; round <= 2; ++round) {
+    flow.session->send(peer(), as_bytes("anybody there?"));
+    ASSERT_TRUE(run_until(loop_, [&] { return gateway_->count(FakeUdpgw::kDns) == round; }));
+    settle();  // it answers
+    EXPECT_EQ(client_->flows(), 1U) << "the question gives its id back";
+  }
+  EXPECT_EQ(gateway_->frames.back().connection, 1);
+  gateway_->say({0, 0, wire_address("192.0.2.1", 4500), "yes"});
+  ASSERT_TRUE(run_until(loop_, [&] { return !flow.received.empty(); }));
+  EXPECT_FALSE(closed_);
+}
+
+TEST_F(UdpgwClientTest, GivesUpAGatewayThatNoLongerAnswers) {
+  options_.silence = {10ms, 30ms, 30ms};
+  start();
+  gateway_->answers_dns = false;
+  Flow flow;
+  open(flow);
+  bool silent = false;
+  client_->on_silent([&] { silent = client_->silent() && !closed_; });
+  flow.session->send(peer(), as_bytes("still there?"));
+  ASSERT_TRUE(run_until(loop_, [&] { return closed_.has_value(); }));
+  EXPECT_TRUE(silent);
+  EXPECT_EQ(closed_->code, ErrorCode::timed_out);
+  EXPECT_TRUE(flow.closed);
 }
 
 TEST_F(UdpgwClientTest, TheLargestDatagramPasses) {
