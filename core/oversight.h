@@ -33,7 +33,7 @@ class Oversight {
   const account::Account& account() const { return account_; }
   void announce(std::optional<account::Origin> origin) { account_.announce(origin); }
 
-  /// Fills in what it knows.
+  /// Fills in what the access log lost, and what was dropped outside the tunnel.
   void describe(control::TunnelStatus& status) const;
 
   /// Reads the rules again and begins the access log's file anew. Flows stay as they are. Where

@@ -77,7 +77,7 @@ typedef enum tunproxy_state {
   TUNPROXY_AUTHENTICATING = 2, /**< host key and login */
   TUNPROXY_ONLINE = 3,         /**< traffic flows, by the device and by the listener */
   TUNPROXY_RECONNECTING = 4,   /**< the connection is lost, or with the key `keep-trying` not there
-                                  yet; traffic waits or is   refused, and never goes round */
+                                  yet; traffic waits or is refused, and never goes round */
   TUNPROXY_STOPPED = 5,        /**< by tunproxy_stop(): the last word of a run */
   TUNPROXY_FAILED = 6 /**< for good: the reason is given, once; what comes from the device is
                          refused, and the instance is still to be stopped */
@@ -98,7 +98,8 @@ typedef struct tunproxy_packet {
   size_t length;       /**< bytes */
 } tunproxy_packet;
 
-/** A question of `verify_host_key` or `ask`, for tunproxy_answer(). No number comes twice in a process. @since 0.2 */
+/** A question of `verify_host_key` or `ask`, for tunproxy_answer(). No number comes twice in a
+ * process. @since 0.2 */
 typedef uint64_t tunproxy_question;
 
 /** A server's key that is not known yet. @since 0.2 */
@@ -266,8 +267,7 @@ TUNPROXY_API const char* tunproxy_error_text(void);
  * @param callbacks copied; what `user` points to has to outlive the instance. NULL: none
  * @param[out] instance the caller's, to be ended by tunproxy_destroy(); NULL if it fails
  * @return ::TUNPROXY_OK, ::TUNPROXY_ERROR_ARGUMENT (a size that is not set), ::TUNPROXY_ERROR_LIMIT
- * (there are
- *         ::TUNPROXY_MAX_INSTANCES)
+ * (there are ::TUNPROXY_MAX_INSTANCES)
  * @thread any
  * @since 0.2
  */

@@ -102,6 +102,7 @@ static const struct {
     {"flows", test_flows, 0},
     {"two_devices", test_two_devices, 0},
     {"pause", test_pause, 0},
+    {"memory_pressure", test_memory_pressure, 0},
     {"callbacks_that_call_in", test_callbacks_that_call_in, 0},
     {"silence_after_the_end", test_silence_after_the_end, 0},
     {"many_rounds", test_many_rounds, 1},

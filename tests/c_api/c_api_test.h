@@ -60,6 +60,7 @@ void test_packets(void);
 void test_flows(void);
 void test_two_devices(void);
 void test_pause(void);
+void test_memory_pressure(void);
 
 void test_callbacks_that_call_in(void);
 void test_silence_after_the_end(void);

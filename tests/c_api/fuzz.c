@@ -1,7 +1,7 @@
 /* c_api_fuzz [SECONDS [SEED]]: calls in any order, from several threads, while callbacks block, refuse and call in.
  *
- * Within c_api_driver. It ends with 0 if nothing crashed or hung, no callback came after tunproxy_destroy(), and no call had
- * an outcome that it may not have. */
+ * Within c_api_driver. It ends with 0 if nothing crashed or hung, no callback came after tunproxy_destroy(), and no
+ * call had an outcome that it may not have. */
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -20,10 +20,10 @@ enum { INSTANCES = 4, CALLERS = 5 };
 struct slot {
   pthread_rwlock_t lock; /* written by who makes and ends the instance; REQUIRED by tunproxy_destroy() */
   tunproxy_tunnel *tunnel;
-  int alive;             /* its callbacks may come */
+  int alive; /* its callbacks may come */
   char listener[32];
-  uint64_t question;     /* the last one */
-  uint64_t random;       /* of the callbacks */
+  uint64_t question; /* the last one */
+  uint64_t random;   /* of the callbacks */
 };
 
 static struct slot slots[INSTANCES];
@@ -120,6 +120,7 @@ static int32_t on_owner(void *user, const tunproxy_flow_key *key) {
 
 /* --- calls --- */
 
+/* clang-format off */
 static const char *const settings[][2] = {
     {"host-key-policy", "ask"},    {"host-key-policy", "strict"}, {"udp", "none"},       {"udp", "auto"},
     {"log-level", "trace"},        {"log-level", "error"},        {"log-level", "debug"}, {"keepalive", "1"},
@@ -128,6 +129,7 @@ static const char *const settings[][2] = {
     {"rule", "deny *.example"},    {"memory", "4"},               {"memory", ""},        {"nonsense", "1"},
     {"sessions", "many"},          {"identity", ""},              {"known-hosts", ""},   {"mtu", "1400"},
     {"default-action", "deny"},    {"default-action", ""},        {"isolate", "destination"}, {"isolate", ""}};
+/* clang-format on */
 
 static int good_outcome(int outcome, int in_callback) {
   switch (outcome) {
@@ -169,8 +171,8 @@ static size_t make_packet(uint8_t *packet, uint64_t *random) {
   const int udp = next(random) % 2 == 0;
   const size_t length = 20 + (udp ? 8 + next(random) % 900 : 20);
   for (size_t i = 0; i < length; ++i) packet[i] = (uint8_t)next(random);
-  const uint8_t header[20] = {0x45, 0, (uint8_t)(length >> 8), (uint8_t)length, 0, 0, 0, 0, 64, udp ? 17 : 6, 0, 0,
-                              10, 9, 0, 1, 127, 0, 0, 1};
+  const uint8_t header[20] = {
+      0x45, 0, (uint8_t)(length >> 8), (uint8_t)length, 0, 0, 0, 0, 64, udp ? 17 : 6, 0, 0, 10, 9, 0, 1, 127, 0, 0, 1};
   memcpy(packet, header, sizeof header);
   packet[20 + 2] = (uint8_t)(server.port >> 8);
   packet[20 + 3] = (uint8_t)server.port;
@@ -289,8 +291,8 @@ static void any_call(struct slot *slot, uint64_t *random, int in_callback) {
 /* --- threads --- */
 
 static void make_instance(struct slot *slot, uint64_t *random) {
-  const tunproxy_callbacks callbacks = {sizeof callbacks, slot,       on_protect, on_log,     on_state,
-                                        on_host_key,      on_ask,     on_resolve, on_packets, on_owner};
+  const tunproxy_callbacks callbacks = {sizeof callbacks, slot,   on_protect, on_log,     on_state,
+                                        on_host_key,      on_ask, on_resolve, on_packets, on_owner};
   __atomic_store_n(&slot->alive, 1, __ATOMIC_RELEASE);
   const int made = tunproxy_create(&callbacks, &slot->tunnel);
   if (made != TUNPROXY_OK) die("create", made);

@@ -1,4 +1,5 @@
-/* c_api_memory TUN USER@HOST [KEY=VALUE...]: the library over a TUN, for tools/bench/bench_memory.py to look at from outside.
+/* c_api_memory TUN USER@HOST [KEY=VALUE...]: the library over a TUN, for tools/bench/bench_memory.py to look at from
+ * outside.
  *
  * Prints what is resident before there is an instance (KB), and `online` when it is; ends with its standard input. */
 #include <fcntl.h>

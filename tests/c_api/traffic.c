@@ -230,10 +230,9 @@ void server_stop(struct server *server) {
   close(server->udp);
 }
 
-int datagram_echo(const char *address, uint16_t port) {
+int datagram_comes_back(int fd, const char *address, uint16_t port) {
   const struct sockaddr_in place = at(address, port);
   const struct timeval patience = {.tv_sec = 1};
-  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   char back[8] = {0};
   int good = 0;
@@ -241,5 +240,10 @@ int datagram_echo(const char *address, uint16_t port) {
     sendto(fd, "ping", 4, 0, (const struct sockaddr *)&place, sizeof place);
     good = recv(fd, back, sizeof back, 0) == 4 && memcmp(back, "ping", 4) == 0;
   }
-  return good ? fd : (close(fd), -1);
+  return good;
+}
+
+int datagram_echo(const char *address, uint16_t port) {
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  return datagram_comes_back(fd, address, port) ? fd : (close(fd), -1);
 }

@@ -36,7 +36,8 @@ int take_down(int fd, uint64_t length, uint64_t seed);
 int begin_echo(int fd);
 int echo(int fd, char byte);
 
-/* A socket whose datagram came back from `address`:`port`, or -1. */
+/* A socket whose datagram came back from `address`:`port`, or -1; and whether another one does. */
 int datagram_echo(const char *address, uint16_t port);
+int datagram_comes_back(int fd, const char *address, uint16_t port);
 
 #endif
