@@ -19,6 +19,7 @@ static void structs(void) {
   FIELD(tunproxy_host_key, host);
   FIELD(tunproxy_host_key, type);
   FIELD(tunproxy_host_key, fingerprint);
+  FIELD(tunproxy_host_key, line);
   TYPE(tunproxy_addresses);
   FIELD(tunproxy_addresses, size);
   FIELD(tunproxy_addresses, count);

@@ -29,10 +29,14 @@ def symbols(library):
 
 
 def declared(header):
+    """Functions, enumerators, and structs with their fields."""
     text = re.sub(r"/\*.*?\*/", "", open(header, encoding="utf-8").read(), flags=re.DOTALL)
     functions = sorted(re.findall(r"^TUNPROXY_API [^;(]*\b(tunproxy_\w+)\(", text, re.MULTILINE))
     enumerators = re.findall(r"\b(TUNPROXY_[A-Z_]+) = \d+", text)
-    structs = re.findall(r"^} (tunproxy_\w+);$", text, re.MULTILINE)
+    structs = []
+    for name, body in re.findall(r"^typedef struct (\w+) {(.*?)^} \1;", text, re.MULTILINE | re.DOTALL):
+        fields = re.findall(r"\(\*(\w+)\)\(|(\w+)(?:\[\d+\])*;", re.sub(r"(\(\*\w+\)\().*?\);", r"\1", body, flags=re.DOTALL))
+        structs += [f"{name}: ", *(f"{name}.{pointer or field} at " for pointer, field in fields)]
     return functions, enumerators, structs
 
 
@@ -49,9 +53,8 @@ def main(arguments):
     header, program, *libraries = arguments[1 if write else 0:]
     functions, enumerators, structs = declared(header)
     printed = output(program)
-    problems = [f"{name}: add it to abi.c" for name in enumerators if f"{name} = " not in printed]
-    enums = set(re.findall(r"^typedef enum (\w+)", open(header, encoding="utf-8").read(), re.MULTILINE))
-    problems += [f"{name}: add it to abi.c" for name in structs if name not in enums and f"{name}: " not in printed]
+    wanted = [f"{name} = " for name in enumerators] + structs
+    problems = [f"add it to abi.c: {name}" for name in wanted if name not in printed]
     problems += undocumented(header)
     for library in libraries:
         found = symbols(library)

@@ -82,7 +82,7 @@ def finish(process, what):
     output, _ = process.communicate(timeout=600)
     if process.returncode != 0:
         raise RuntimeError(f"{what}: {output} {pathlib.Path(process.log).read_text(encoding='utf-8')[-2000:]}")
-    return output.strip()
+    return (output or "").strip()  # it may be in the log
 
 
 def keep_busy(lab, servers, space, flows, associations):
@@ -107,7 +107,6 @@ def measure(lab, servers, flows, associations, keys):
     online = status_kb(process, "VmRSS")
     keep_busy(lab, servers, space, flows, associations)
     most = status_kb(process, "VmHWM")
-    process.stdin.close()
     finish(process, "c_api_memory")
     return (online - before) / 1024, (most - before) / 1024
 
