@@ -83,7 +83,7 @@ TEST_F(Gates, WithoutMemoryNewFlowsAreRefusedAndOpenOnesStay) {
     EXPECT_EQ(outcome_, ErrorCode::limit);
   }
   attempt_ = gate_.bind(
-      target("192.0.2.1"), [](auto) { FAIL(); },
+      {target("192.0.2.1")}, [](auto) { FAIL(); },
       [this](Result<net::Accepted> accepted) {
         outcome_ = accepted.error().code;
         done_ = true;

@@ -48,7 +48,7 @@ class SometimesSilentWay final : public net::Proxy {
     if (silent) return std::make_unique<Waiting>();
     return direct_.connect(target, std::move(done));
   }
-  std::unique_ptr<net::Attempt> bind(const Target&, net::OnBound,
+  std::unique_ptr<net::Attempt> bind(const net::Expected&, net::OnBound,
                                      net::Done<net::Accepted>) override {
     return nullptr;
   }
