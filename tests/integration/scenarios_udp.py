@@ -96,7 +96,7 @@ def test_udp_echo(world):
     udp(world, "echo", GOOD, *SIZES)
     udp(world, "echo", GOOD6, *SIZES)
     written = sh(f"find {world.path('home')} -mindepth 1; find /tmp /var/tmp /dev/shm /run -xdev -uid {ACCOUNT_UID} "
-                 "! -path '/tmp/tunproxy-udp_*' 2>/dev/null || true")  # those are homes
+                 "! -path '/tmp/tunproxy-*' 2>/dev/null || true")  # those are homes
     check(written == "", f"written at the server: {written}")
     check(program.stop() == 0, program.err())
     until(lambda: not processes_of(ACCOUNT_UID), "nothing of the account runs", 20)
@@ -140,15 +140,16 @@ def test_udp_pool_is_full(world):
 
 
 def test_udp_idle_ends(world):
-    program = udp_tunnel(world, "--udp-idle", 10)  # more than it takes to count them, on a busy machine
+    program = udp_tunnel(world, "--udp-idle", 10)
 
     def sockets():
-        return sh(f"ip netns exec {SERVER} ss -Hlunp | grep -c python3 || true").strip()
-    check(sockets() == "0", f"nothing is open before the first datagram: {sockets()}")
+        return int(sh(f"ip netns exec {SERVER} ss -Hlunp | grep -c python3 || true"))
+    check(sockets() == 0, "nothing is open before the first datagram")
     for _ in range(2):
         udp(world, "ports", GOOD, 20, 20)
-        check(sockets() == "20", f"a socket for each local port: {sockets()}")
-        until(lambda: sockets() == "0", f"what is idle is closed: {sockets()}\n{program.err()}", 60)
+        seen = sockets()  # on a busy machine some have been idle for long enough by now
+        check(0 < seen <= 20, f"a socket for each local port: {seen}")
+        until(lambda: sockets() == 0, f"what is idle is closed: {sockets()}\n{program.err()}", 60)
 
 
 def test_udp_in_command(world):
@@ -194,7 +195,7 @@ test_udp_no_sessions.world = {"sshd": ["MaxSessions 0"]}
 def test_udp_babbling_command(world):
     """A ForceCommand that prints junk for ever is no helper."""
     program = udp_tunnel(world)
-    expect_no_carrier(world, program, ["relay", "junk"])
+    expect_no_carrier(world, program, ["says too much before the relay starts", "the far end says: junk"])
 
 
 test_udp_babbling_command.world = {"sshd": ["ForceCommand while :; do echo junk $RANDOM; done"]}

@@ -1,10 +1,15 @@
 """What the relay helper at the server is told, and what becomes of UDP and names when it misbehaves."""
 
 import os
+import re
+import signal
 import struct
 
-from scenarios_udp import CARRIED, helpers, installed_helper, udp, udp_tunnel
-from world import GOOD, check, until
+from basics import process_table
+from scenarios_cuts import cut, signal_all
+from scenarios_udp import (CARRIED, expect_names, expect_talk_goes_on, helpers, installed_helper, start_talk, udp,
+                           udp_tunnel)
+from world import CLIENT, GOOD, SERVER, check, sh, until
 
 RULES = 227  # the type of a message, see core/udp/relay_wire.h
 MANY = 3000
@@ -13,6 +18,14 @@ MANY = 3000
 LISTENER = """#!/bin/sh
 [ "$1" = --protocol ] && exit 0
 tee "$HOME/said" | exec {helper} "$@"
+"""
+
+# In place of the helper: is one, until it is told to say nonsense; that only once.
+BABBLER = """#!/bin/sh
+[ "$1" = --protocol ] && exit 0
+if [ -e "$HOME/babbled" ]; then exec {helper} "$@"; fi
+{{ while [ ! -e "$HOME/babble" ]; do sleep 0.1; done; touch "$HOME/babbled"; exec yes "no frame at all"; }} </dev/null &
+exec {helper} "$@"
 """
 
 
@@ -57,6 +70,29 @@ def write_rules(world, *lines):
     return world.path("rules")
 
 
+def connection_of(helper):
+    """The client's port of the SSH connection by which a helper talks."""
+    parents = {pid: parent for pid, parent, _, _ in process_table()}
+    family = []
+    while helper in parents:
+        family.append(helper)
+        helper = parents[helper]
+    for line in sh(f"ip netns exec {SERVER} ss -Htnp state established sport = :22").splitlines():
+        if any(f"pid={pid}," in line for pid in family):
+            return int(re.search(r":(\d+)\s+users", line).group(1))
+    raise AssertionError("no connection leads to the helper")
+
+
+def forget(port):
+    """A firewall that says nothing: from now on no packet of this connection passes, either way."""
+    sh(f"""ip netns exec {CLIENT} nft -f - <<'END'
+    table inet forget {{
+      chain out {{ type filter hook output priority 0; tcp sport {port} drop; }}
+      chain in {{ type filter hook input priority 0; tcp dport {port} drop; }}
+    }}
+END""")
+
+
 # -- rules
 
 def test_udp_rules_at_the_far_end(world):
@@ -89,3 +125,57 @@ def test_udp_long_list_of_rules(world):
     check(udp(world, "outcome", GOOD) == "echoed", "UDP works")
     check("reconnecting" not in program.err(), program.err())
     check(program.stop() == 0, program.err())
+
+
+# -- helpers that fall silent, or break the protocol
+
+@cut
+def test_udp_frozen_helper(world):
+    """It runs, and says nothing any more: names go another way meanwhile, then another helper carries UDP."""
+    program = udp_tunnel(world, way=world.account("/bin/bash"))
+    start_talk(world)
+    expect_talk_goes_on(world, "UDP works")
+    frozen = helpers()
+    check(len(frozen) == 1, f"a helper runs: {frozen}")
+    signal_all(frozen, signal.SIGSTOP)
+    code, answer = world.run(["dig", "+short", "+tries=1", "+timeout=10", "web.test"])
+    check(code == 0 and answer.strip() == GOOD, f"names do not need it: {answer}")
+    until(lambda: set(helpers()) - set(frozen), "another helper", 15)
+    expect_talk_goes_on(world, "UDP goes on")
+    signal_all(frozen, signal.SIGCONT)
+    until(lambda: not set(helpers()) & set(frozen), "the first one ends when it can", 60)
+    expect_talk_goes_on(world, "UDP goes on with one of them")
+    check("reconnecting" not in program.err(), "the connections are as they were: " + program.err())
+    expect_names(world)
+
+
+@cut
+def test_udp_helper_babbles(world):
+    """It greeted as it should, and then what it says makes no sense: it is given up, and the next one is used."""
+    program = udp_tunnel(world, way=account_with(world, BABBLER.format(helper=installed_helper())))
+    start_talk(world)
+    expect_talk_goes_on(world, "UDP works")
+    with open(world.path("home/babble"), "w", encoding="ascii"):
+        pass
+    until(lambda: os.path.exists(world.path("home/babbled")), "it babbles", 60)
+    until(lambda: "the relay broke its protocol" in program.err(), "it is found out: " + program.err(), 60)
+    expect_talk_goes_on(world, "UDP works again")
+    expect_names(world)
+
+
+# -- their connection
+
+@cut
+def test_udp_own_connection_silent(world):
+    """A firewall forgets the connection of the datagrams: they and names go by another, long before it is given up."""
+    program = udp_tunnel(world, way=world.account("/bin/bash"))
+    start_talk(world)
+    expect_talk_goes_on(world, "UDP works")
+    check(program.err().count("datagrams: by ") == 1 and "datagrams: by their own" in program.err(), program.err())
+    first, = helpers()
+    forget(connection_of(first))
+    code, answer = world.run(["dig", "+short", "+tries=1", "+timeout=10", "web.test"])
+    check(code == 0 and answer.strip() == GOOD, f"names do not need it: {answer}")
+    expect_talk_goes_on(world, "UDP goes on")
+    check(set(helpers()) - {first}, f"by another helper: {helpers()}")
+    expect_names(world)

@@ -41,8 +41,8 @@ def slow_line(world, rate=RATE_MBIT):
 
 
 def expect_echoes_beside_bulk(world):
-    """Datagrams come back, and wait not longer than bytes that stand in the bulk transfer's own queue (or as long, where
-    that is kept short)."""
+    """Datagrams come back, and wait not much longer than bytes of a bulk transfer, or as long as what may stand before
+    them in queues."""
     bulk = [world.traffic_in_background(verb, verb, GOOD, 1 << 30) for verb in ("down", "up")]
     udp(world, "pings", GOOD, 20)  # until the queues are full
     lost, median = map(float, udp(world, "pings", GOOD, PINGS).split())
@@ -52,7 +52,9 @@ def expect_echoes_beside_bulk(world):
         process.kill()
         process.wait()
     check(lost <= PINGS / 10, f"{lost} of {PINGS} datagrams were lost")
-    check(median < 2 * by_tcp, f"UDP {median} ms, TCP {by_tcp} ms")
+    print(f"     beside bulk: UDP {median:.0f} ms, TCP {by_tcp:.0f} ms", flush=True)
+    queues = QUEUE_KB * 8 / RATE_MBIT + OURS_MS
+    check(median < max(2 * by_tcp, 2 * DELAY_MS + queues + MARGIN_MS), f"UDP {median} ms, TCP {by_tcp} ms")
 
 
 def test_udp_slow_line(world):

@@ -459,7 +459,7 @@ TEST_F(CarrierTest, AUdpgwThatComesFirstWaitsForTheRelay) {
 }
 
 TEST_F(CarrierTest, AUdpgwServesWhileTheHelperIsStillAwaited) {
-  options_.probe_timeout = 100ms;
+  options_.probe_timeout = 500ms;  // enough for the udpgw on a busy machine
   options_.head_start = 5ms;
   mute_ = true;
   make();

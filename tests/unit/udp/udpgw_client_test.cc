@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <optional>
 #include <stdexcept>
 #include <utility>
@@ -235,6 +236,26 @@ TEST_F(UdpgwClientTest, TheLeastRecentlyUsedFlowGivesItsIdUp) {
   EXPECT_EQ(client_->counters().evicted, 1U);
 }
 
+TEST_F(UdpgwClientTest, MoreFlowsThanIdsFindTheirOwnAnswers) {
+  start();
+  std::deque<Flow> flows(3);
+  for (Flow& flow : flows) open(flow);
+  for (uint16_t port = 1; port <= 200; ++port) {
+    for (Flow& flow : flows) {
+      const std::string text = std::to_string(port) + "/" + std::to_string(&flow - &flows[0]);
+      const WireFrame frame = send(flow, peer(1, port), text);
+      EXPECT_LT(frame.connection, UdpgwClient::kMaxFlows);
+      gateway_->answer(text);
+      ASSERT_TRUE(run_until(loop_, [&] { return flow.received.size() == port; }));
+      EXPECT_EQ(flow.received.back(), std::make_pair(peer(1, port), text));
+    }
+  }
+  EXPECT_EQ(client_->flows(), UdpgwClient::kMaxFlows);
+  EXPECT_EQ(client_->counters().evicted, 3U * 200 - UdpgwClient::kMaxFlows);
+  EXPECT_EQ(client_->counters().unclaimed, 0U);
+  EXPECT_EQ(gateway_->count(FakeUdpgw::kRebind), 3U * 200);
+}
+
 TEST_F(UdpgwClientTest, RebindIsInTheFirstFrameThatLeaves) {
   options_.queue.datagrams = 2;
   start({.capacity = 20});
@@ -308,6 +329,7 @@ TEST_F(UdpgwClientTest, OldDatagramsDoNotLeave) {
 }
 
 TEST_F(UdpgwClientTest, KeepsTheConnectionAlive) {
+  EXPECT_LT(options_.keepalive, 20s) << "then it hangs up";
   options_.keepalive = 5ms;
   start();
   ASSERT_TRUE(run_until(loop_, [&] { return gateway_->frames.size() >= 3; }));
