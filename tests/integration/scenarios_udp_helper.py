@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import struct
+import time
 
 from basics import process_table
 from scenarios_cuts import cut, signal_all
@@ -13,6 +14,7 @@ from world import CLIENT, GOOD, SERVER, check, sh, until
 
 RULES = 227  # the type of a message, see core/udp/relay_wire.h
 MANY = 3000
+NOTICED = 15  # seconds at most, on a busy machine, until a helper that froze has been replaced
 
 # In place of the helper: writes down what that is told.
 LISTENER = """#!/bin/sh
@@ -26,6 +28,13 @@ BABBLER = """#!/bin/sh
 if [ -e "$HOME/babbled" ]; then exec {helper} "$@"; fi
 {{ while [ ! -e "$HOME/babble" ]; do sleep 0.1; done; touch "$HOME/babbled"; exec yes "no frame at all"; }} </dev/null &
 exec {helper} "$@"
+"""
+
+# Lets the connection that comes first in at once, others after a while. sshd asks it several times in a login.
+FIRST_IS_FAST = """#!/bin/sh
+mkdir {lock} 2>/dev/null && echo $PPID > {lock}/first
+[ "$(cat {lock}/first)" = $PPID ] || sleep 3
+cat {keys}
 """
 
 
@@ -137,10 +146,11 @@ def test_udp_frozen_helper(world):
     expect_talk_goes_on(world, "UDP works")
     frozen = helpers()
     check(len(frozen) == 1, f"a helper runs: {frozen}")
+    began = time.monotonic()
     signal_all(frozen, signal.SIGSTOP)
     code, answer = world.run(["dig", "+short", "+tries=1", "+timeout=10", "web.test"])
     check(code == 0 and answer.strip() == GOOD, f"names do not need it: {answer}")
-    until(lambda: set(helpers()) - set(frozen), "another helper", 15)
+    until(lambda: set(helpers()) - set(frozen), "another helper", began + NOTICED - time.monotonic())
     expect_talk_goes_on(world, "UDP goes on")
     signal_all(frozen, signal.SIGCONT)
     until(lambda: not set(helpers()) & set(frozen), "the first one ends when it can", 60)
@@ -164,6 +174,34 @@ def test_udp_helper_babbles(world):
 
 
 # -- their connection
+
+@cut
+def test_udp_own_connection_late(world):
+    """It takes its time: the one that everything shares serves meanwhile, and who began there stays there."""
+    script = "/run/keys.sh"  # sshd wants it where only root can write
+    with open(script, "w", encoding="ascii") as file:
+        file.write(FIRST_IS_FAST.format(lock="/run/keys.lock", keys=world.path("user_key.pub")))
+    os.chmod(script, 0o755)
+    program = udp_tunnel(world, way=world.account("/bin/bash"))
+    check("datagrams: by the shared" in program.err() and "datagrams: by their own" not in program.err(), program.err())
+    start_talk(world)
+    expect_talk_goes_on(world, "UDP works")
+    first, = helpers()
+    until(lambda: "datagrams: by their own" in program.err(), "they have their own: " + program.err(), 30)
+    until(lambda: len(helpers()) == 2, f"a helper of their own: {helpers()}")
+    os.kill(first, signal.SIGSTOP)
+    had = world.text("talk.out").count("\n")
+    check(udp(world, "outcome", GOOD) == "echoed", "a new local port uses the new one")
+    check(world.text("talk.out").count("\n") <= had + 1, "an old one is where it was")
+    os.kill(first, signal.SIGCONT)
+    expect_talk_goes_on(world, "UDP goes on")
+    expect_names(world)
+    sh(f"rm -r {script} /run/keys.lock")
+
+
+test_udp_own_connection_late.world = {"sshd": ["AuthorizedKeysCommand /run/keys.sh", "AuthorizedKeysCommandUser root"],
+                                      "authorized": False}
+
 
 @cut
 def test_udp_own_connection_silent(world):
