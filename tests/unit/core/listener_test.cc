@@ -67,7 +67,7 @@ class ListenerTest : public ::testing::Test {
   }
   static socks5::NegotiateOptions as(const char* user, const char* password) {
     socks5::NegotiateOptions options;
-    options.credentials = socks5::Credentials{user, password};
+    options.account = socks5::Account{user, Secret(password)};
     return options;
   }
 

@@ -68,13 +68,12 @@ class SessionGroupsTest : public SessionTest {
   }
   std::vector<std::string> names() const {
     std::vector<std::string> names;
-    groups_->each(
-        [&](size_t, const std::string& name, const ssh::Supervisor&) { names.push_back(name); });
+    groups_->each([&](const std::string& name, uint64_t, const auto&) { names.push_back(name); });
     return names;
   }
   size_t logging_in() const {
     size_t count = 0;
-    groups_->each([&](size_t, const std::string&, const ssh::Supervisor& connection) {
+    groups_->each([&](const std::string&, uint64_t, const ssh::Supervisor& connection) {
       count += connection.state() != State::idle && connection.state() != State::online;
     });
     return count;
@@ -115,7 +114,7 @@ TEST_F(SessionGroupsTest, AGroupWithoutFlowsGivesItsConnectionUp) {
   open("a");
 }
 
-TEST_F(SessionGroupsTest, NumbersAreTakenAgain) {
+TEST_F(SessionGroupsTest, NoNumberIsGivenTwice) {
   options_.idle = 50ms;
   make_groups();
   open("a");
@@ -123,10 +122,10 @@ TEST_F(SessionGroupsTest, NumbersAreTakenAgain) {
   streams_.erase("a");
   ASSERT_TRUE(run_until([&] { return names().size() == 1; }));
   open("c");
-  std::map<std::string, size_t> numbers;
+  std::map<std::string, uint64_t> numbers;
   groups_->each(
-      [&](size_t number, const std::string& name, const auto&) { numbers[name] = number; });
-  EXPECT_EQ(numbers, (std::map<std::string, size_t>{{"b", 2}, {"c", 1}}));
+      [&](const std::string& name, uint64_t number, const auto&) { numbers[name] = number; });
+  EXPECT_EQ(numbers, (std::map<std::string, uint64_t>{{"b", 2}, {"c", 3}}));
 }
 
 TEST_F(SessionGroupsTest, FewLogInAtATimeAndFlowsWaitForAServerThatIsNotThere) {

@@ -73,7 +73,7 @@ TEST_F(LivenessTest, APortThatTheServerListensAtForUsIsAFlow) {
   watch(kKeepalive);
   bool bound = false;
   const auto bind = session_->bind(
-      Target::from_host("127.0.0.1", 21), [&](const Endpoint&) { bound = true; },
+      {Target::from_host("127.0.0.1", 21)}, [&](const Endpoint&) { bound = true; },
       [](const Result<net::Accepted>&) {});
   ASSERT_TRUE(run_until([&] { return bound; }));
   liveness_->used();

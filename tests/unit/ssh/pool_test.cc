@@ -225,7 +225,7 @@ TEST_F(PoolTest, ASessionWithAPortThatSomebodyWaitsAtIsNotIdle) {
   bool bound = false;
   bool ended = false;
   const auto bind = pool_->bind(
-      Target::from_host("127.0.0.1", 21), [&](const Endpoint&) { bound = true; },
+      {Target::from_host("127.0.0.1", 21)}, [&](const Endpoint&) { bound = true; },
       [&](const Result<net::Accepted>&) { ended = true; });
   ASSERT_TRUE(run_until([&] { return bound; }));
   streams_.clear();

@@ -209,7 +209,7 @@ TEST_F(SupervisorWaitTest, AFormerSessionStaysForAPortAtWhichItListens) {
   ASSERT_TRUE(start());
   std::optional<bool> bound;
   const auto bind = supervisor_->bind(
-      Target::from_host("127.0.0.1", 21), [&](const Endpoint&) { bound = true; },
+      {Target::from_host("127.0.0.1", 21)}, [&](const Endpoint&) { bound = true; },
       [&](const Result<net::Accepted>&) { bound = false; });
   ASSERT_TRUE(run_until([&] { return bound.has_value(); }));
   sshd_->signal_connections(SIGSTOP);
