@@ -159,10 +159,10 @@ void SshWayOut::connected() {
   learn_resolver();
 }
 
-// Queries that come before the server's resolver is known wait for it.
+// With each connection: it may be another by then. Queries that come before it is known wait for
+// it.
 void SshWayOut::learn_resolver() {
-  learnt_ = config_.dns.resolver.has_value();
-  if (learnt_) return resolvers_known({*config_.dns.resolver});
+  if (config_.dns.resolver) return resolvers_known({*config_.dns.resolver});
   learn_again_.stop();
   attempt_ = pool_->exec(kReadResolvConf, [this](const Result<ssh::ExecResult>& result) {
     attempt_.reset();
@@ -174,8 +174,7 @@ void SshWayOut::learn_resolver() {
 void SshWayOut::on_resolv_conf(const Result<ssh::ExecResult>& result) {
   std::vector<Endpoint> found;
   if (result) found = dns::parse_resolv_conf(result->output);
-  learnt_ = !found.empty();
-  if (learnt_) return resolvers_known(std::move(found));
+  if (!found.empty()) return resolvers_known(std::move(found));
   if (!result) learn_again_.start(kLearnAgain);
   if (!resolvers_.empty()) return;
   log::warn(
@@ -224,7 +223,7 @@ void SshWayOut::pool_state(ssh::Pool::State state, const Error* error) {
       break;
     case ssh::Pool::State::online:
       log::info("the SSH connection is up");
-      if (!resolvers_.empty() && !learnt_) learn_resolver();
+      if (!resolvers_.empty()) learn_resolver();
       break;
     default:
       break;

@@ -76,7 +76,6 @@ class SshWayOut final : public WayOut {
   OnState changed_;
   std::vector<rules::FarRule> far_rules_;
   std::vector<Endpoint> resolvers_;  // none: not known yet
-  bool learnt_ = false;              // from the server, or the user said
   StatusLine status_line_;
   // What the user answered for each host of the path.
   std::vector<std::shared_ptr<ssh::Credentials>> credentials_;
