@@ -19,7 +19,7 @@ class DatagramGateSession final : public net::DatagramSession {
  public:
   static constexpr size_t kMaxDecisions = 16;
   static constexpr size_t kMaxWaiting = 32;
-  static constexpr size_t kMaxWaitingBytes = size_t{66} * 1024;  ///< less, where memory is short
+  static constexpr size_t kMaxWaitingBytes = size_t{68} * 1024;  ///< less, where memory is short
   static constexpr size_t kMaxLookups = 16;  ///< names at the same time
 
   DatagramGateSession(Gatekeeper& keeper, const Who& who, net::OnDatagram on_datagram,

@@ -236,7 +236,7 @@ def test_reload_tells_all_that_is_wrong(world):
     write(world, "password", "")
     write(world, "rules", "forbid *\n")
     program.send(signal.SIGHUP)
-    until(lambda: "the users stay as they were" in program.err(), "the users")
+    until(lambda: "the listener's users and certificates stay as they were" in program.err(), "the users")
     check(f"{rules}, line 1: 'forbid'" in program.err() and password in program.err(), program.err())
     check(may("second"), "it holds")
 

@@ -65,6 +65,8 @@ const std::map<std::string_view, std::vector<std::string>> kSamples = {
     {"socks", {"127.0.0.1:1080"}},
     {"socks-user", {"alice:/secrets/alice", "bob:/secrets/b:ob"}},
     {"socks-open", {"true"}},
+    {"socks-clear-udp", {"true"}},
+    {"socks5-clear-udp", {"true"}},
     {"socks-tls", {"/a:cert:/key"}},
     {"socks-client-ca", {"/clients"}},
     {"socks-tls-minimum", {"1.3"}},

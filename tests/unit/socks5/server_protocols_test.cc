@@ -86,7 +86,7 @@ TEST_P(ProtocolsTest, EveryOutcomeHasItsAnswerInEveryLanguage) {
       {ErrorCode::refused, 5, "502"},
       {ErrorCode::timed_out, 6, "504"},
       {ErrorCode::command_not_supported, 7, "501"},
-      {ErrorCode::address_not_supported, 8, "502"},
+      {ErrorCode::address_not_supported, 8, "400"},
       {ErrorCode::limit, 1, "503"},
       {ErrorCode::server_unreachable, 4, "503"},
       {ErrorCode::reset, 1, "502"},
