@@ -109,6 +109,7 @@ void DatagramLane::own_state(State state, const Error* error) {
       again_.stop();
       break;
     case State::failed:
+      patient_ = false;
       own_failed(*error);
       break;
     case State::reconnecting:

@@ -1,6 +1,5 @@
 #include "core/name_lane.h"
 
-#include <optional>
 #include <utility>
 
 namespace tunproxy {
@@ -19,7 +18,7 @@ class NameLane::Exchange final : public net::Attempt {
       by_relay_failed_ = !answer;
       on_outcome(std::move(answer));
     });
-    hedge_.start(relay_->doubted() ? 0ms : lane.patience_);
+    hedge_.start(relay_->doubted() ? 0ms : kPatience);
   }
 
  private:
@@ -34,6 +33,7 @@ class NameLane::Exchange final : public net::Attempt {
 
   // May destroy this.
   void on_outcome(Result<ByteVector> answer) {
+    if (!done_) return;  // the other way was faster
     if (answer || (by_relay_failed_ && over_tcp_failed_)) {
       hedge_.stop();
       return std::exchange(done_, nullptr)(std::move(answer));

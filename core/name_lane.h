@@ -17,9 +17,8 @@ class NameLane final : public net::NameService {
   static constexpr Duration kPatience = 1500ms;  ///< with the helper; then TCP is tried as well
 
   /// REQUIRES: all outlive it.
-  NameLane(io::Loop& loop, udp::Carrier& carrier, net::NameService& over_tcp,
-           Duration patience = kPatience)
-      : loop_(loop), carrier_(carrier), over_tcp_(over_tcp), patience_(patience) {}
+  NameLane(io::Loop& loop, udp::Carrier& carrier, net::NameService& over_tcp)
+      : loop_(loop), carrier_(carrier), over_tcp_(over_tcp) {}
 
   std::unique_ptr<net::Attempt> exchange(const Endpoint& server, Bytes query,
                                          net::Done<ByteVector> done) override;
@@ -30,7 +29,6 @@ class NameLane final : public net::NameService {
   io::Loop& loop_;
   udp::Carrier& carrier_;
   net::NameService& over_tcp_;
-  const Duration patience_;
 };
 
 }  // namespace tunproxy
