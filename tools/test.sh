@@ -35,8 +35,8 @@ trap 'kill -KILL "$soak" 2>/dev/null || true' EXIT  # its namespace ends with it
 if ! $quick; then
   step "build: clang, the program and the fuzzers"
   build fuzz tunproxy fuzzers
-  step "build: ThreadSanitizer, the library and the loop"
-  build tsan c_api_driver c_api_test c_api_fuzz io_test ssh_session_test
+  step "build: ThreadSanitizer, the library alone"
+  build tsan c_api_driver c_api_test c_api_fuzz
 fi
 
 step "unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
@@ -51,9 +51,6 @@ if ! $quick; then
 
   step "threads under ThreadSanitizer"
   ctest --test-dir build/tsan -R '^c_api(_fuzz)?$' -j "$jobs" --output-on-failure
-  for test in io/io_test ssh/ssh_session_test; do
-    build/tsan/tests/unit/$test --gtest_brief=1
-  done
 fi
 
 # Both at the same time: a scenario waits more than it computes. Each has namespaces of its own.
