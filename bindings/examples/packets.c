@@ -74,8 +74,9 @@ static void move_packets(tunproxy_tunnel *tunnel, int fd) {
   }
 }
 
-static int fail(const char *what) {
+static int fail(tunproxy_tunnel *tunnel, const char *what) {
   fprintf(stderr, "%s: %s\n", what, tunproxy_error_text());
+  tunproxy_destroy(tunnel);
   return 1;
 }
 
@@ -89,18 +90,18 @@ int main(int argc, char **argv) {
                                   .state = on_state,
                                   .write_packets = on_packets};
   tunproxy_tunnel *tunnel = NULL;
-  if (tunproxy_create(&callbacks, &tunnel) != TUNPROXY_OK) return fail("create");
-  if (tunproxy_set(tunnel, "ssh", argv[2]) != TUNPROXY_OK) return fail("ssh");
+  if (tunproxy_create(&callbacks, &tunnel) != TUNPROXY_OK) return fail(tunnel, "create");
+  if (tunproxy_set(tunnel, "ssh", argv[2]) != TUNPROXY_OK) return fail(tunnel, "ssh");
   for (int i = 3; i < argc; ++i) {
     char *value = strchr(argv[i], '=');
     if (value == NULL) return fprintf(stderr, "%s: no KEY=VALUE\n", argv[i]), 2;
     *value++ = '\0';
-    if (tunproxy_set(tunnel, argv[i], value) != TUNPROXY_OK) return fail(argv[i]);
+    if (tunproxy_set(tunnel, argv[i], value) != TUNPROXY_OK) return fail(tunnel, argv[i]);
   }
   signal(SIGINT, on_signal);
   signal(SIGTERM, on_signal);
   signal(SIGUSR1, on_signal);
-  if (tunproxy_start_packets(tunnel, 1500) != TUNPROXY_OK) return fail("start");
+  if (tunproxy_start_packets(tunnel, 1500) != TUNPROXY_OK) return fail(tunnel, "start");
   struct pollfd readable = {.fd = fd, .events = POLLIN};
   while (!ending) {
     if (poll(&readable, 1, 1000) > 0) move_packets(tunnel, fd);

@@ -53,8 +53,8 @@ int main(int argc, char **argv) {
     result = tunproxy_set(tunnel, argv[i], value);
   }
   if (result == TUNPROXY_OK) result = tunproxy_start_fd(tunnel, fd, 1500);
-  if (result != TUNPROXY_OK) return fprintf(stderr, "vpn: %s\n", tunproxy_error_text()), 1;
-  sigwait(&ending, &number);
+  if (result == TUNPROXY_OK) sigwait(&ending, &number);
+  if (result != TUNPROXY_OK) fprintf(stderr, "vpn: %s\n", tunproxy_error_text());
   tunproxy_destroy(tunnel);
-  return __atomic_load_n(&failed, __ATOMIC_ACQUIRE);
+  return result != TUNPROXY_OK || __atomic_load_n(&failed, __ATOMIC_ACQUIRE);
 }
