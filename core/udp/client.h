@@ -34,11 +34,12 @@ class Client : public net::DatagramProxy {
   virtual void add_drops(Drops& to) const = 0;
 
  protected:
+  // Who is told may replace the callback.
   void tell_closed(const Error& error) {
-    if (closed_) closed_(error);
+    if (const auto closed = closed_) closed(error);
   }
   void tell_silent() {
-    if (silent_) silent_();
+    if (const auto silent = silent_) silent();
   }
 
  private:
