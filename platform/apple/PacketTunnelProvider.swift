@@ -111,7 +111,7 @@ open class PacketTunnelProvider: NEPacketTunnelProvider, TunProxyDelegate {
 
     private func run() throws {
         let made = try TunProxy(delegate: self)
-        try made.set("memory", "12")
+        try made.set("profile", "mobile")
         if let text = setting("config") as? String { try made.set(toml: text) }
         if let password = try password() { try made.set(secret: "ssh-password", password) }
         tunnel = made

@@ -8,6 +8,7 @@ import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
 import org.tunproxy.TunProxy;
+import org.tunproxy.TunProxyConfig;
 import org.tunproxy.TunProxyException;
 import org.tunproxy.TunProxyListener;
 import org.tunproxy.TunProxyState;
@@ -58,6 +59,7 @@ final class TunnelRun {
     TunProxy made = new TunProxy(listener);
     boolean begun = false;
     try {
+      made.configure(new TunProxyConfig().set("profile", "mobile")); // unless the app says otherwise
       made.configure(settings.config);
       establish();
       tunnel = made;
