@@ -7,6 +7,15 @@ namespace tunproxy::tun2socks {
 namespace {
 
 constexpr uint32_t kFirstWindow = 0xffff;
+constexpr uint32_t kSmallestFirstWindow = 4096;
+constexpr size_t kShareOfAllowance = 16;
+
+// What is promised to many at once has to fit: segments that are dropped cost each of them
+// time-outs.
+uint32_t first_window(const MemoryShare& budget) {
+  const auto share = std::min<size_t>(budget.allowance() / kShareOfAllowance, kFirstWindow);
+  return std::max(static_cast<uint32_t>(share), kSmallestFirstWindow);
+}
 
 }  // namespace
 
@@ -20,7 +29,7 @@ err_t Stack::Callbacks::opened(u8_t, tcp_pcb_listen*, tcp_pcb* pcb) {
   tcp_recv(pcb, received);
   tcp_sent(pcb, sent);
   tcp_nagle_disable(pcb);
-  connection->window_target = std::min<uint32_t>(TCP_WND_MAX(pcb), kFirstWindow);
+  connection->window_target = std::min<uint32_t>(TCP_WND_MAX(pcb), first_window(stack->budget_));
   pcb->rcv_wnd = pcb->rcv_ann_wnd = connection->window_target;
   return ERR_OK;
 }

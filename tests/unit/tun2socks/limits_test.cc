@@ -57,6 +57,21 @@ class SmallMemory : public EngineTest {
   SmallMemory() : EngineTest({.memory_cap = kCap, .window = 128 * 1024}) {}
 };
 
+TEST_F(SmallMemory, WhatIsPromisedToManyFits) {
+  std::vector<std::unique_ptr<MemoryStream>> far;
+  size_t promised = 0;
+  for (uint16_t port = 1; port <= 60; ++port) {
+    Client app = client(port);
+    deliver(app.syn());
+    far.push_back(accept_upstream());
+    const SeenPacket answer = next_packet();
+    ASSERT_TRUE(answer.has(kSyn | kAck));
+    EXPECT_GE(answer.window, 2920);  // two segments at least, so that none waits for another
+    promised += answer.window;
+  }
+  EXPECT_LE(promised, kCap);
+}
+
 TEST_F(SmallMemory, StalledUpstreamsStayBelowTheCap) {
   std::vector<std::unique_ptr<MemoryStream>> far;
   std::vector<Client> apps;
