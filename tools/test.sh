@@ -42,7 +42,7 @@ fi
 step "unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
 ctest --test-dir build/asan -j "$jobs" --output-on-failure --progress
 
-step "the library as it is installed: starts, bulk, memory, symbols, package files"
+step "the library as it is installed: starts, bulk, symbols, package files, reference"
 ctest --test-dir build/release -R '^c_api' -j "$jobs" --output-on-failure
 
 if ! $quick; then

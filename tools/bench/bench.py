@@ -381,7 +381,11 @@ class Bench:
 
     def memory(self):
         """Of the library on a phone, over what the process had before."""
-        online, most = bench_memory.measure(self.lab, self.servers, 1000, 100, {"profile": "mobile"})
+        try:
+            online, most = bench_memory.measure(self.lab, self.servers, 1000, 100, {"profile": "mobile"})
+        except (RuntimeError, subprocess.TimeoutExpired) as failure:
+            print(f"Library, profile mobile: {failure}")
+            return
         print_table("Library, profile mobile", ["", "RSS MB more, online", "at most, 1000 TCP flows and 100 associations busy"],
                     [["fd mode", f"{online:.1f}", f"{most:.1f}"]])
 
