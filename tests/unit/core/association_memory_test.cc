@@ -53,6 +53,8 @@ class Helper {
     } else if (std::holds_alternative<udp::UdpAssociate>(message.body)) {
       const udp::UdpAssociateOpened opened{*Endpoint::parse("192.0.2.1:4500")};
       EXPECT_TRUE(udp::encode({message.connection, opened}, reply));
+    } else if (const auto* ping = std::get_if<udp::Ping>(&message.body)) {
+      EXPECT_TRUE(udp::encode({message.connection, udp::Pong{ping->token}}, reply));
     } else if (std::holds_alternative<udp::UdpPacket>(message.body)) {
       ++datagrams;
     }

@@ -212,7 +212,7 @@ TEST(Schema, ErrorsNameTheKey) {
       "before it");
   EXPECT_EQ(
       message("known-host", "# a comment"),
-      "known-host: it is no line of a known_hosts file: a name, a key type or a key is missing");
+      "known-host: it is no line of a known_hosts file: the key is not base64");
 }
 
 TEST(Schema, NoJumpIsSomethingElseThanNotSaid) {
