@@ -12,7 +12,7 @@ import time
 
 from basics import children_of
 from scenarios_udp import serve_udp
-from world import CLIENT, FORMER, GOOD, HERE, TARGET, check, scale, sh, until
+from world import CLIENT, FORMER, GOOD, HERE, SERVER, TARGET, check, scale, sh, until
 
 CUTS = os.path.join(HERE, "cuts_traffic.py")
 MIB = 1 << 20
@@ -93,16 +93,16 @@ def grown(samples):
 
 
 def drop(world, on):
-    """A firewall that says nothing: from one moment to the next no packet of SSH passes, either way."""
-    if on:
-        sh(f"""ip netns exec {CLIENT} nft -f - <<'END'
-        table inet cut {{
-          chain out {{ type filter hook output priority 0; tcp dport 22 drop; }}
-          chain in {{ type filter hook input priority 0; tcp sport 22 drop; }}
-        }}
+    """The network says nothing: from one moment to the next no packet of SSH arrives, at either end."""
+    for namespace, port in ((CLIENT, "sport"), (SERVER, "dport")):
+        if on:
+            sh(f"""ip netns exec {namespace} nft -f - <<'END'
+            table inet cut {{
+              chain in {{ type filter hook input priority 0; tcp {port} 22 drop; }}
+            }}
 END""")
-    else:
-        sh(f"ip netns exec {CLIENT} nft delete table inet cut")
+        else:
+            sh(f"ip netns exec {namespace} nft delete table inet cut")
 
 
 def routes_back():
