@@ -18,6 +18,8 @@ import subprocess
 import sys
 import time
 
+from lab import ROOT, Lab, Servers, raise_descriptor_limit
+
 DATAGRAM_PORT, INTERVAL = 5002, 0.1
 EACH = 512 * 1024  # bytes of a flow
 TUN = "mem0"
@@ -118,18 +120,17 @@ def main():
         return ask_by_datagrams(sys.argv[2], int(sys.argv[3]))
     if os.geteuid() != 0:
         sys.exit("bench_memory.py makes network namespaces: run it as root")
-    import bench
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--build", type=pathlib.Path, default=bench.ROOT / "build" / "release")
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "release")
     parser.add_argument("--most", type=float, metavar="MB")
     parser.add_argument("--flows", type=int, default=1000)
     parser.add_argument("--associations", type=int, default=100)
     parser.add_argument("keys", nargs="*", metavar="KEY=VALUE")
     arguments = parser.parse_args()
-    bench.raise_descriptor_limit()
-    lab = bench.Lab(arguments.build, False)
+    raise_descriptor_limit()
+    lab = Lab(arguments.build, False)
     keys = {"profile": "mobile", **dict(key.split("=", 1) for key in arguments.keys)}
-    online, most = measure(lab, bench.Servers(lab), arguments.flows, arguments.associations, keys)
+    online, most = measure(lab, Servers(lab), arguments.flows, arguments.associations, keys)
     print(f"{online:.1f} MB online, {most:.1f} MB with {arguments.flows} TCP flows and {arguments.associations} UDP "
           "associations, all busy")
     return 1 if arguments.most is not None and most > arguments.most else 0
