@@ -38,7 +38,7 @@ class Client {
         return keep(std::make_unique<ssh::Probe>(mux, [](auto) {}));
       case 4:
         return keep(std::make_unique<ssh::RemoteBind>(
-            *forwards_, Target::from_host("0.0.0.0", 21), [](const Endpoint&) {},
+            *forwards_, net::Expected{Target::from_host("0.0.0.0", 21)}, [](const Endpoint&) {},
             [this](Result<net::Accepted> result) {
               if (result) streams_.push_back(std::move(result->stream));
             }));
