@@ -106,7 +106,9 @@ Supervisor& Pool::lightest(bool* sound) const {
   uint64_t least = UINT64_MAX;
   for (const auto& member : members_) {
     if (!member->supervisor.sound() || surplus(*member)) continue;
-    const uint64_t weight = member->supervisor.load().users() + member->rate / kAsMuchAsAFlow;
+    const size_t users = member->supervisor.load().users();
+    if (users == 0) member->rate = 0;  // that is over
+    const uint64_t weight = users + member->rate / kAsMuchAsAFlow;
     if (weight < least) {
       least = weight;
       best = member.get();

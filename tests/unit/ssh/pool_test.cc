@@ -249,6 +249,22 @@ TEST_F(PoolTest, BulkAsksForASecondSession) {
   EXPECT_GT(pool_->status().received, ssh::Pool::kMuch);
 }
 
+TEST_F(PoolTest, BulkThatIsOverWeighsNothing) {
+  constexpr uint64_t kBytes = 256 << 20;
+  FlowTarget source(loop_, [](size_t) { return Flow::Plan{1, kBytes, 0, 0}; });
+  options_.sessions = 2;
+  start();
+  std::unique_ptr<Flow> flow;
+  attempts_.push_back(pool_->connect(source.target(), [&](auto stream) {
+    flow = std::make_unique<Flow>(std::move(*stream), Flow::Plan{0, 0, 1, kBytes});
+  }));
+  ASSERT_TRUE(run_until([&] { return sessions() == 2; }));
+  flow.reset();
+  ASSERT_TRUE(run_until([&] { return pool_->status().channels == 0; }));
+  open_flows(8);
+  for (const auto& session : pool_->status().sessions) EXPECT_EQ(session.channels, 4U);
+}
+
 TEST_F(PoolTest, AnExpeditedConnectionAndACommandGoThrough) {
   start();
   std::optional<bool> connected;
