@@ -22,7 +22,7 @@ struct PoolOptions {
   /// Empty: there are no others.
   std::function<Result<std::unique_ptr<Login>>()> make_quiet_login;
   size_t sessions = 4;        ///< at most
-  Duration idle = 60s;        ///< a session without flows, or too much, is closed after that
+  Duration idle = 5min;       ///< a session without flows, or too much, is closed after that
   Duration refused = 10min;   ///< after which a server is asked for more that refused
   Duration unanswered = 30s;  ///< the same if it did not refuse, but was not reached
 };
