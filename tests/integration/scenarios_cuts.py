@@ -269,8 +269,9 @@ def test_many_reconnects(world):
         cut = time.monotonic()
         until(lambda: any(at > cut for at in answers(world)), f"reconnect {number + 1}", 60)
         samples.append(memory(program))
-    # A connection that was killed while it logged in is left alone for a while: there may be one less.
-    until(lambda: descriptors(program) <= before, f"as many descriptors as before: {before}", 30)
+    # A connection that was killed while it logged in is left alone for a while: there may be one less. Flows that
+    # waited may have brought three further sessions, which stay for a while.
+    until(lambda: descriptors(program) <= before + 3, f"as many descriptors as before: {before}", 30)
     print(f"     {len(samples)} reconnects: {grown(samples)} KB more", flush=True)
     check(FORMER["sanitized"] or grown(samples) <= 256, f"KB after each reconnect: {samples}")
 
@@ -294,7 +295,7 @@ def test_udp_socket_outlives_the_connection(world):
 @cut
 def test_soak(world):
     """Transfers, clients that abort, rekeys every megabyte, and now and then a cut. When all are gone nothing stays
-    behind: the first fifth of the time is for what is kept for good."""
+    behind but the sessions, which do for a while: the first fifth of the time is for what is kept for good."""
     world.environment["GLIBC_TUNABLES"] = TIDY_HEAP
     program = start(world)
     until(lambda: len(connections(world)) == 2, "both connections are there")
@@ -307,7 +308,7 @@ def test_soak(world):
         _load(world, 60 * SOAK_MINUTES * part)
         applications = [process for process in world.processes if process.args[-1] == world.path("steady.log")]
         applications[-1].kill()
-        until(lambda: descriptors(program) <= before, f"as many descriptors as before: {before}", 200)
+        until(lambda: descriptors(program) <= before + 3, f"as many descriptors as before: {before}", 200)
         after.append(memory(program))
         steady(world)
     print(f"     memory after each part: {after} KB", flush=True)
