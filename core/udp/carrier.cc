@@ -25,8 +25,6 @@ Carrier::Carrier(io::Loop& loop, CarrierOptions options, CarrierWay& way)
       hurry_(loop, [this] { settle(); }),
       pause_(loop, [this] { look(); }),
       next_pause_(options_.first_pause) {
-  kinds_[kRelay].wanted = options_.relay;
-  kinds_[kUdpgw].wanted = options_.udpgw;
   for (const Index index : {kRelay, kUdpgw}) {
     kinds_[index].deadline =
         std::make_unique<io::Timer>(loop, [this, index] { on_deadline(index); });
@@ -38,11 +36,12 @@ void Carrier::probe() {
   asked_ = true;
   next_pause_ = options_.first_pause;
   for (Kind& kind : kinds_) {
-    kind.promising = kind.wanted;
     kind.worked = false;
     kind.in_vain = 0;
     kind.why.clear();
   }
+  kinds_[kRelay].promising = options_.relay;
+  kinds_[kUdpgw].promising = options_.udpgw;
   set_state(State::probing);
   hurry_.start(options_.probe_timeout);
   look();

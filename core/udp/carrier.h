@@ -121,7 +121,6 @@ class Carrier final : public net::DatagramProxy {
   enum Index : size_t { kRelay, kUdpgw, kKinds };
   // One kind of carrier.
   struct Kind {
-    bool wanted = false;
     bool promising = false;                 // worth another look
     bool worked = false;                    // since probe()
     unsigned in_vain = 0;                   // looks that took too long
@@ -138,8 +137,6 @@ class Carrier final : public net::DatagramProxy {
   void on_deadline(Index index);
   void ran(Result<std::unique_ptr<net::Stream>> helper);
   void connected(Result<std::unique_ptr<net::Stream>> stream);
-  template <typename Made>
-  void started(Index index, Result<std::unique_ptr<Made>> client, bool promising);
   void failed(Index index, const Error& why, bool promising);
   bool may_come(const Error& error) const;
   Duration patience(Index index) const;

@@ -8,17 +8,16 @@ namespace {
 // A session that keeps what carries it alive for as long as it refers to it.
 class HeldSession final : public net::DatagramSession {
  public:
-  HeldSession(std::shared_ptr<Client> client, std::unique_ptr<net::DatagramSession> session,
-              std::string_view name)
-      : client_(std::move(client)), session_(std::move(session)), name_(name) {}
+  HeldSession(std::shared_ptr<Client> client, std::unique_ptr<net::DatagramSession> session)
+      : client_(std::move(client)), session_(std::move(session)) {}
 
   void send(const Target& to, Bytes payload) override { session_->send(to, payload); }
-  std::string_view carrier() const override { return name_; }
+  std::string_view carrier() const override { return session_->carrier(); }
+  std::optional<ErrorCode> refuses(const Target& to) override { return session_->refuses(to); }
 
  private:
   std::shared_ptr<Client> client_;
   std::unique_ptr<net::DatagramSession> session_;  // goes first
-  const std::string_view name_;
 };
 
 }  // namespace
@@ -61,8 +60,7 @@ void Carrier::Association::go() {
 
 std::unique_ptr<net::DatagramSession> Carrier::Association::finished(
     std::unique_ptr<net::DatagramSession> session) {
-  auto held =
-      std::make_unique<HeldSession>(client_, std::move(session), by_address_ ? "udpgw" : "relay");
+  auto held = std::make_unique<HeldSession>(client_, std::move(session));
   if (!by_address_ || carrier_.names_ == nullptr) return held;
   return std::make_unique<NamedSession>(*carrier_.names_, std::move(held));
 }

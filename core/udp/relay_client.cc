@@ -33,6 +33,7 @@ class RelayClient::Session final : public net::DatagramSession {
   ~Session() override { client_.close(id_); }
 
   void send(const Target& to, Bytes payload) override { client_.send(id_, to, payload); }
+  std::string_view carrier() const override { return "relay"; }
 
  private:
   RelayClient& client_;

@@ -5,6 +5,7 @@ namespace tunproxy::udp {
 void SilenceWatch::spoke() {
   if (state_ != State::quiet) return;
   state_ = State::waiting;
+  unanswered_since_ = loop_.now();
   if (!timer_.active()) timer_.start(times_.ask);
 }
 
@@ -24,6 +25,9 @@ void SilenceWatch::on_timer() {
     case State::quiet:
       return;
     case State::waiting:
+      if (const Duration silence = loop_.now() - unanswered_since_; silence < times_.ask) {
+        return timer_.start(times_.ask - silence);
+      }
       state_ = State::asked;
       asks_ = 0;
       return ask();

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/base/time.h"
+#include "core/io/loop.h"
 #include "core/io/timer.h"
 
 namespace tunproxy::udp {
@@ -26,7 +27,7 @@ class SilenceWatch {
 
   /// `tell` is called from the loop.
   SilenceWatch(io::Loop& loop, const Times& times, std::function<void(Event)> tell)
-      : times_(times), tell_(std::move(tell)), timer_(loop, [this] { on_timer(); }) {}
+      : loop_(loop), times_(times), tell_(std::move(tell)), timer_(loop, [this] { on_timer(); }) {}
 
   void spoke();
   void heard();
@@ -43,9 +44,11 @@ class SilenceWatch {
   void on_timer();
   void ask();
 
+  io::Loop& loop_;
   const Times times_;
   std::function<void(Event)> tell_;
   State state_ = State::quiet;
+  Instant unanswered_since_{};
   unsigned asks_ = 0;
   io::Timer timer_;
 };

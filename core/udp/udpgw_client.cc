@@ -42,6 +42,7 @@ class UdpgwClient::Session final : public net::DatagramSession {
   ~Session() override { client_.close(id_); }
 
   void send(const Target& to, Bytes payload) override { client_.send(id_, to, payload); }
+  std::string_view carrier() const override { return "udpgw"; }
 
  private:
   UdpgwClient& client_;
@@ -278,7 +279,7 @@ void UdpgwClient::heard(const UdpgwFrame& frame) {
   const bool claimed = frame.connection < slots_.size() && slots_[frame.connection].flow &&
                        slots_[frame.connection].flow->second == frame.remote;
   if (!claimed) {
-    ++counters_.unclaimed;
+    if (!answers_question(frame)) ++counters_.unclaimed;  // it is asked more than once
   } else if (slots_[frame.connection].flow->first == kOurs) {
     on_answer(frame);
   } else {
