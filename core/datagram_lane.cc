@@ -35,11 +35,7 @@ DatagramLane::DatagramLane(io::Loop& loop, ssh::Pool& shared, ssh::SupervisorOpt
       options_(options),
       next_pause_(options.first_pause),
       carrier_(loop, std::move(carrier), *this),
-      patience_(loop,
-                [this] {
-                  patient_ = false;
-                  choose();
-                }),
+      patience_(loop, [this] { choose(); }),
       again_(loop, [this] { try_own(); }) {
   own_.on_state([this](State state, const Error* error) { own_state(state, error); });
   carrier_.on_silent([this] { doubt_own(); });
@@ -72,8 +68,8 @@ DatagramLane::Via DatagramLane::best() const {
   const bool own = online(Via::own);
   const bool shared = online(Via::shared);
   if (own && !(own_silent_ && shared)) return Via::own;
-  const bool coming =
-      patient_ && (own_.state() == State::connecting || own_.state() == State::authenticating);
+  const bool coming = patience_.active() &&
+                      (own_.state() == State::connecting || own_.state() == State::authenticating);
   return shared && !coming ? Via::shared : Via::nothing;
 }
 
@@ -84,9 +80,7 @@ bool DatagramLane::online(Via via) const {
 
 bool DatagramLane::sound() const {
   if (via_ == Via::own) return own_.sound();
-  const auto sessions = shared_.status().sessions;
-  return std::any_of(sessions.begin(), sessions.end(),
-                     [](const auto& session) { return session.sound; });
+  return shared_.sound();
 }
 
 std::unique_ptr<net::Attempt> DatagramLane::run(std::string command,
@@ -107,13 +101,14 @@ void DatagramLane::own_state(State state, const Error* error) {
       own_silent_ = false;
       next_pause_ = options_.first_pause;
       again_.stop();
+      due_ = false;
       break;
     case State::failed:
-      patient_ = false;
+      patience_.stop();
       own_failed(*error);
       break;
     case State::reconnecting:
-      patient_ = false;
+      patience_.stop();
       break;
     case State::idle:
     case State::connecting:
@@ -145,6 +140,8 @@ void DatagramLane::doubt_own() {
 }
 
 void DatagramLane::try_own_later() {
+  due_ = paused_;
+  if (paused_) return;
   again_.start(next_pause_);
   next_pause_ = std::min(next_pause_ * 2, options_.longest_pause);
 }
@@ -165,6 +162,19 @@ void DatagramLane::network_changed() {
   again_.start(next_pause_);
 }
 
+void DatagramLane::pause() {
+  paused_ = true;
+  due_ = due_ || again_.active();
+  again_.stop();
+  own_.pause();
+}
+
+void DatagramLane::wake() {
+  if (!std::exchange(paused_, false)) return;
+  own_.wake();
+  if (std::exchange(due_, false)) try_own();
+}
+
 bool DatagramLane::carries() const {
   const udp::Carrier::State state = carrier_.state();
   return state == udp::Carrier::State::relay || state == udp::Carrier::State::udpgw;
@@ -174,9 +184,7 @@ void DatagramLane::describe(control::TunnelStatus& status) const {
   if (carries()) {
     status.carrier = carrier_.state() == udp::Carrier::State::relay ? "relay" : "udpgw";
   }
-  for (const auto& [name, count] : carrier_.drops()) {
-    if (count > 0) status.drops[name] += count;
-  }
+  for (const auto& [name, count] : carrier_.drops()) status.add_drops(name, count);
   if (own_.state() == State::failed) return;
   control::SessionStatus session;
   session.name = "datagrams";

@@ -44,8 +44,8 @@ class DatagramLane final : private udp::CarrierWay {
   /// The state of the shared connection is another.
   void shared_changed() { choose(); }
   void network_changed();
-  void pause() { own_.pause(); }
-  void wake() { own_.wake(); }
+  void pause();  ///< as Supervisor's: meanwhile the second connection is not tried again
+  void wake();
   udp::Carrier& carrier() { return carrier_; }
   const udp::Carrier& carrier() const { return carrier_; }
   /// Datagrams are carried now.
@@ -75,11 +75,12 @@ class DatagramLane final : private udp::CarrierWay {
   ssh::Supervisor own_;
   const LaneOptions options_;
   Via via_ = Via::nothing;
-  bool patient_ = true;      // for the second connection
-  bool own_silent_ = false;  // it, or what it leads to
+  bool own_silent_ = false;  // the second connection, or what it leads to
+  bool paused_ = false;
+  bool due_ = false;  // it is tried again when it wakes
   Duration next_pause_;
   udp::Carrier carrier_;
-  io::Timer patience_;
+  io::Timer patience_;  // runs while the second connection is waited for
   io::Timer again_;
 };
 

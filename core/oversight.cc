@@ -74,12 +74,10 @@ Result<void> Oversight::listen(const AccountSettings& settings, bool unasked,
 void Oversight::describe(control::TunnelStatus& status) const {
   if (log_) status.access_log_lost = log_->lost();
   const io::DirectDatagrams::Drops& drops = direct_datagrams_.drops();
-  for (const auto& [reason, count] : {std::pair("direct/waiting", drops.waiting),
-                                      {"direct/unresolved", drops.unresolved},
-                                      {"direct/no_socket", drops.no_socket},
-                                      {"direct/unsent", drops.unsent}}) {
-    if (count != 0) status.drops[reason] = count;
-  }
+  status.add_drops("direct/waiting", drops.waiting);
+  status.add_drops("direct/unresolved", drops.unresolved);
+  status.add_drops("direct/no_socket", drops.no_socket);
+  status.add_drops("direct/unsent", drops.unsent);
 }
 
 Result<void> Oversight::reload(const RuleSettings& settings) {

@@ -82,7 +82,8 @@ void SessionGroups::start_some() {
   size_t under_way = 0;
   for (const Group& group : groups_) {
     const State state = group.connection->state();
-    under_way += state != State::idle && state != State::online;
+    const bool rests = paused_ && state == State::reconnecting;
+    under_way += state != State::idle && state != State::online && !rests;
   }
   for (Group& group : groups_) {
     if (under_way >= kLogins) return;

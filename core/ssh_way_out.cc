@@ -175,13 +175,18 @@ void SshWayOut::on_resolv_conf(const Result<ssh::ExecResult>& result) {
   std::vector<Endpoint> found;
   if (result) found = dns::parse_resolv_conf(result->output);
   if (!found.empty()) return resolvers_known(std::move(found));
-  if (!result) learn_again_.start(kLearnAgain);
+  if (!result) learn_later();
   if (!resolvers_.empty()) return;
   log::warn(
       "the server does not tell its resolver ({}): trying its 127.0.0.53 and 127.0.0.1; "
       "--dns ADDR names another",
       result ? "no nameserver in its resolv.conf" : result.error().message);
   resolvers_known(usual_resolvers());
+}
+
+void SshWayOut::learn_later() {
+  learn_due_ = paused_;
+  if (!paused_) learn_again_.start(kLearnAgain);
 }
 
 void SshWayOut::resolvers_known(std::vector<Endpoint> resolvers) {
@@ -199,6 +204,7 @@ void SshWayOut::start_lane() {
   lane_->carrier().resolve_by(*forwarder_, {});
   lane_->carrier().enforce(far_rules_);
   server_names_ = std::make_unique<NameLane>(loop_, lane_->carrier(), *forwarder_);
+  if (paused_) lane_->pause();
   lane_->start();
 }
 
@@ -288,6 +294,9 @@ void SshWayOut::network_changed() {
 }
 
 void SshWayOut::pause() {
+  paused_ = true;
+  learn_due_ = learn_due_ || learn_again_.active();
+  learn_again_.stop();
   if (way_) way_->pause();
   if (pool_) pool_->pause();
   groups_.pause();
@@ -295,10 +304,12 @@ void SshWayOut::pause() {
 }
 
 void SshWayOut::wake() {
+  paused_ = false;
   if (way_) way_->wake();
   if (pool_) pool_->wake();
   groups_.wake();
   if (lane_) lane_->wake();
+  if (std::exchange(learn_due_, false)) learn_resolver();
 }
 
 std::string SshWayOut::name() const {
@@ -324,7 +335,8 @@ void SshWayOut::describe(control::TunnelStatus& status) const {
   status.server = name();
   status.carrier = "none";
   if (lane_) lane_->describe(status);
-  status.carrier_text = udp_text(lane_ ? &lane_->carrier() : nullptr);
+  const bool waits = !lane_ && config_.udp != UdpCarrier::none;
+  status.carrier_text = waits ? kNoConnectionYet : udp_text(lane_ ? &lane_->carrier() : nullptr);
   status.resolver = names_text();
   if (!pool_) return;
   const ssh::Pool::Status pool = pool_->status();

@@ -61,6 +61,7 @@ class SshWayOut final : public WayOut {
   Result<std::unique_ptr<ssh::Login>> make_quiet_login();
   void connected();
   void learn_resolver();
+  void learn_later();
   void on_resolv_conf(const Result<ssh::ExecResult>& result);
   void resolvers_known(std::vector<Endpoint> resolvers);
   void start_lane();
@@ -87,6 +88,8 @@ class SshWayOut final : public WayOut {
   GroupedProxy by_destination_;
   std::map<std::string, std::unique_ptr<GroupedProxy>> by_group_;
   std::unique_ptr<net::Attempt> attempt_;
+  bool paused_ = false;
+  bool learn_due_ = false;  // when it wakes
   io::Timer learn_again_;
   std::unique_ptr<dns::Forwarder> forwarder_;
   std::unique_ptr<DatagramLane> lane_;

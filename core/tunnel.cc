@@ -21,11 +21,10 @@ std::unique_ptr<WayOut> make_way_out(io::Loop& loop, const Config& config,
 
 void describe(const tun2socks::EngineStats& stats, control::TunnelStatus& status) {
   for (size_t i = 1; i < stats.drops.size(); ++i) {
-    if (stats.drops[i] == 0) continue;
     const auto reason = static_cast<tun2socks::Drop>(i);
-    status.drops[fmt::format("tun/{}", tun2socks::to_string(reason))] = stats.drops[i];
+    status.add_drops(fmt::format("tun/{}", tun2socks::to_string(reason)), stats.drops[i]);
   }
-  if (stats.udp_refused > 0) status.drops["tun/refused"] = stats.udp_refused;
+  status.add_drops("tun/refused", stats.udp_refused);
   status.udp_associations = stats.udp_associations;
   status.udp = {{"opened", stats.udp_opened},
                 {"failed", stats.udp_failed},
@@ -184,7 +183,8 @@ Result<void> Tunnel::reload() {
   if (!oversight_) return Error{ErrorCode::usage, "there is nothing to read again yet"};
   auto ruled = oversight_->reload(config_.rules);
   out_->enforce_there(rules::far_rules(oversight_->keeper().rules()));
-  return joined({std::move(ruled), out_->reload(), listener_ ? listener_->reload() : Result<void>()});
+  return joined(
+      {std::move(ruled), out_->reload(), listener_ ? listener_->reload() : Result<void>()});
 }
 
 std::string Tunnel::summary() const {
@@ -204,9 +204,7 @@ control::TunnelStatus Tunnel::status() const {
   const size_t cap = loop_.memory().cap();
   status.memory_cap = cap == MemoryBudget::kNoCap ? 0 : cap;
   if (listener_) listener_->describe(status);
-  if (fake_table_ && fake_table_->nameless_datagrams() > 0) {
-    status.drops["fake/nameless"] = fake_table_->nameless_datagrams();
-  }
+  if (fake_table_) status.add_drops("fake/nameless", fake_table_->nameless_datagrams());
   if (!engine_) return status;
   status.ways_in.push_back("TUN");
   describe(engine_->stats(), status);

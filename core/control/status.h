@@ -19,7 +19,7 @@ struct SessionStatus {
 };
 
 struct TunnelStatus {
-  std::string state;                 ///< "connecting", "up", "reconnecting", "failed"
+  std::string state;                 ///< "connecting", "online", "reconnecting", …
   std::string server;                ///< "SSH user@host:22", "SOCKS5 host:1080"
   std::vector<std::string> ways_in;  ///< "TUN tunproxy0", "SOCKS listener 127.0.0.1:1080"
   std::string carrier;               ///< of datagrams: "relay", "udpgw", "socks5", "none"
@@ -34,6 +34,9 @@ struct TunnelStatus {
   /// Dropped packets and datagrams by where and why ("tun/malformed", "socks_udp/stranger"), and
   /// replies to SOCKS requests by their code. Only what is not 0 has to be there.
   std::map<std::string, uint64_t> drops;
+  void add_drops(const std::string& what, uint64_t count) {
+    if (count > 0) drops[what] += count;
+  }
   size_t udp_associations = 0;            ///< of the TUN, now
   std::map<std::string, uint64_t> udp{};  ///< what became of them, datagrams and DNS queries
   std::map<std::string, uint64_t> replies;

@@ -4,8 +4,6 @@
 #include <libssh2.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <optional>
 
 #include "core/ssh/fingerprint.h"
 

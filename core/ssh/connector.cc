@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/base/log.h"
-
 namespace tunproxy::ssh {
 namespace {
 

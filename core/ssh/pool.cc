@@ -100,22 +100,27 @@ bool Pool::surplus(const Member& member) const {
          &member == members_.back().get();
 }
 
-// Sound before doubtful, then by weight; while none is sound, the first, as it will be renewed.
-Supervisor& Pool::lightest(bool* sound) const {
-  const Member* best = nullptr;
+bool Pool::sound() const {
+  return std::any_of(members_.begin(), members_.end(),
+                     [](const auto& member) { return member->supervisor.sound(); });
+}
+
+// Sound before doubtful, then by weight; while none is sound, the first, as it will be renewed. One
+// too many is the last choice.
+Supervisor& Pool::lightest() {
+  Supervisor* best = &first();
   uint64_t least = UINT64_MAX;
   for (const auto& member : members_) {
-    if (!member->supervisor.sound() || surplus(*member)) continue;
+    if (!member->supervisor.sound()) continue;
     const size_t users = member->supervisor.load().users();
     if (users == 0) member->rate = 0;  // that is over
-    const uint64_t weight = users + member->rate / kAsMuchAsAFlow;
-    if (weight < least) {
-      least = weight;
-      best = member.get();
-    }
+    const uint64_t carried = users + member->rate / kAsMuchAsAFlow;
+    const uint64_t weight = surplus(*member) ? UINT64_MAX - 1 : carried;
+    if (weight >= least) continue;
+    least = weight;
+    best = &member->supervisor;
   }
-  if (sound != nullptr) *sound = best != nullptr;
-  return best != nullptr ? const_cast<Member*>(best)->supervisor : first();
+  return *best;
 }
 
 // -- how many
@@ -146,7 +151,7 @@ uint64_t Pool::measure(Member& member, Duration since) const {
 }
 
 void Pool::consider() {
-  const bool may = options_.make_quiet_login && !coming_ && loop_.now() >= grow_at_;
+  const bool may = options_.make_quiet_login && !paused_ && !coming_ && loop_.now() >= grow_at_;
   if (may && first().sound() && members_.size() < std::min(wanted(), options_.sessions)) grow();
 }
 
@@ -202,12 +207,11 @@ void Pool::shrink() {
 
 // Flows that wait at a session which is lost or in doubt go to one that is not.
 void Pool::sweep() {
-  bool sound = false;
-  Supervisor& refuge = lightest(&sound);
+  Supervisor& refuge = lightest();
   for (auto& member : members_) {
     Supervisor& supervisor = member->supervisor;
     const bool gone = supervisor.state() == State::failed && &supervisor != &first();
-    if (&supervisor != &refuge && (gone || (sound && !supervisor.sound()))) {
+    if (&supervisor != &refuge && (gone || (refuge.sound() && !supervisor.sound()))) {
       supervisor.hand_over(refuge);
     }
     if (gone) retire(std::move(member));
@@ -239,12 +243,14 @@ void Pool::network_changed() {
 }
 
 void Pool::pause() {
+  paused_ = true;
   tick_.stop();
   for (const auto& member : members_) member->supervisor.pause();
   if (coming_) coming_->supervisor.pause();
 }
 
 void Pool::wake() {
+  paused_ = false;
   for (const auto& member : members_) member->supervisor.wake();
   if (coming_) coming_->supervisor.wake();
   tick_soon();
@@ -257,13 +263,13 @@ Pool::Status Pool::status() const {
   Supervisor::Counters sum = past_;
   for (const auto& member : members_) {
     const Supervisor& supervisor = member->supervisor;
-    const Supervisor::Counters counters = supervisor.counters();
     status.sessions.push_back({supervisor.status(), member->id});
-    status.channels += status.sessions.back().channels;
-    sum.logins += counters.logins;
-    sum.losses += counters.losses;
-    sum.received += counters.received;
-    sum.sent += counters.sent;
+    const Supervisor::Status& session = status.sessions.back();
+    status.channels += session.channels;
+    sum.logins += session.logins;
+    sum.losses += session.losses;
+    sum.received += session.received;
+    sum.sent += session.sent;
   }
   status.received = sum.received;
   status.sent = sum.sent;

@@ -61,6 +61,8 @@ class Pool final : public net::Proxy {
   /// As Supervisor's.
   void start(net::Done<void> done);
   void stop();
+  /// Some session answers, as far as is known.
+  bool sound() const;
   /// Online as long as one session is. The callback as Supervisor's.
   State state() const { return state_; }
   void on_state(std::function<void(State, const Error*)> changed) { changed_ = std::move(changed); }
@@ -100,7 +102,7 @@ class Pool final : public net::Proxy {
 
   Supervisor& first() const { return members_.front()->supervisor; }
   Supervisor& choose();
-  Supervisor& lightest(bool* sound = nullptr) const;
+  Supervisor& lightest();
   bool surplus(const Member& member) const;
   void tick_soon();
   void tick();
@@ -122,8 +124,9 @@ class Pool final : public net::Proxy {
   std::unique_ptr<Member> coming_;                // logs in
   uint64_t last_id_ = 0;
   Instant grow_at_{};
+  bool paused_ = false;
   std::optional<Instant> surplus_since_;  // there has been one more than is wanted
-  Supervisor::Counters past_;  // of members that are gone
+  Supervisor::Counters past_;             // of members that are gone
   uint64_t online_times_ = 0;
   Duration pace_{};  // of the ticks
   Instant ticked_{};

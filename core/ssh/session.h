@@ -55,10 +55,10 @@ class Session final : public net::Proxy {
   /// text.
   std::unique_ptr<net::Attempt> connect(const Target& target,
                                         net::Done<std::unique_ptr<net::Stream>> done) override;
-  /// Listens at the server (tcpip-forward) on a port of its choice: on its loopback where `from` is
-  /// one, else on all addresses of `from`'s family. Whether others than programs at the server
-  /// reach it is for the server's GatewayPorts setting to say. Of a name, anybody may come, since
-  /// it is not known what it resolves to over there. Error not_allowed where the server forbids it.
+  /// Listens at the server (tcpip-forward) on a port of its choice: on its loopback where
+  /// `expected.from` is one, else on all addresses of its family. Whether others than programs at
+  /// the server reach it is for the server's GatewayPorts setting to say. Error host_unreachable
+  /// for a name, which nobody resolves here; not_allowed where the server forbids it.
   std::unique_ptr<net::Attempt> bind(const net::Expected& expected, net::OnBound on_bound,
                                      net::Done<net::Accepted> done) override;
   /// The same session as a Proxy whose connections go before those of connect() when both have more

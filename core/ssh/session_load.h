@@ -22,6 +22,16 @@ struct SessionLoad {
 
   /// What would be lost with the connection.
   size_t users() const { return channels + listening; }
+  SessionLoad& operator+=(const SessionLoad& other) {
+    channels += other.channels;
+    bulk += other.bulk;
+    opening += other.opening;
+    waiting += other.waiting;
+    listening += other.listening;
+    received += other.received;
+    sent += other.sent;
+    return *this;
+  }
 };
 
 }  // namespace tunproxy::ssh

@@ -241,7 +241,7 @@ void Supervisor::network_changed() {
 
 void Supervisor::pause() {
   paused_ = true;
-  if (pause_.active()) pause_.stop();
+  if (state_ != State::connecting) pause_.stop();  // then it is start() that goes on
   each_line([](Line& line) {
     line.liveness->pause();
     line.session->outlast(0ms);

@@ -44,21 +44,19 @@ class Supervisor final : public net::Proxy {
   static constexpr size_t kMaxWaiting = 256;  ///< flows that wait for a session; more are refused
   static constexpr size_t kMaxLeaving = 4;    ///< former sessions that keep their flows
 
-  struct Status {
-    State state = State::idle;
-    bool sound = false;  ///< it answers, as far as is known
-    size_t channels = 0;
-    uint64_t received = 0;  ///< by all its connections
-    uint64_t sent = 0;
-    Duration round_trip{};  ///< of the last probe; 0: none yet
-    Duration online_for{};
-  };
   /// Since it was made, all its sessions together.
   struct Counters {
     uint64_t logins = 0;  ///< connections that came online
     uint64_t losses = 0;  ///< that were lost
     uint64_t received = 0;
     uint64_t sent = 0;
+  };
+  struct Status : Counters {
+    State state = State::idle;
+    bool sound = false;  ///< it answers, as far as is known
+    size_t channels = 0;
+    Duration round_trip{};  ///< of the last probe; 0: none yet
+    Duration online_for{};
   };
 
   Supervisor(io::Loop& loop, SupervisorOptions options);

@@ -115,15 +115,7 @@ void Supervisor::hand_over(Supervisor& other) {
 
 SessionLoad Supervisor::load() const {
   SessionLoad sum = line_ ? line_->session->load() : SessionLoad{};
-  for (const auto& line : leaving_) {
-    const SessionLoad load = line->session->load();
-    sum.channels += load.channels;
-    sum.opening += load.opening;
-    sum.waiting += load.waiting;
-    sum.listening += load.listening;
-    sum.received += load.received;
-    sum.sent += load.sent;
-  }
+  for (const auto& line : leaving_) sum += line->session->load();
   return sum;
 }
 
@@ -136,8 +128,10 @@ Supervisor::Counters Supervisor::counters() const {
 }
 
 Supervisor::Status Supervisor::status() const {
-  const Counters all = counters();
-  Status status{state_, sound(), load().channels, all.received, all.sent, 0ms, 0ms};
+  const SessionLoad now = load();
+  Status status{past_, state_, sound(), now.channels, 0ms, 0ms};
+  status.received += now.received;
+  status.sent += now.sent;
   if (line_) {
     status.round_trip = line_->liveness->round_trip();
     status.online_for = loop_.now() - online_since_;

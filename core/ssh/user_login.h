@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "core/io/event.h"
 #include "core/ssh/accepted_keys.h"
-#include "core/ssh/agent.h"
 #include "core/ssh/auth.h"
 #include "core/ssh/auth_credentials.h"
 #include "core/ssh/auth_questions.h"

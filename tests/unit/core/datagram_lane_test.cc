@@ -136,6 +136,21 @@ TEST_F(DatagramLaneTest, AConnectionThatCannotBeMadeIsTriedAgain) {
   expect_own(own);
 }
 
+TEST_F(DatagramLaneTest, WhilePausedItIsNotTriedAgain) {
+  own_tap_->refuse(true);
+  start();
+  const auto shared = next();
+  ASSERT_TRUE(run_until([&] { return own_tap_->refusals() >= 1; }));
+  lane_->pause();
+  pass(100ms);  // the try that may be under way ends
+  const size_t refusals = own_tap_->refusals();
+  pass(300ms);
+  EXPECT_EQ(own_tap_->refusals(), refusals);
+  own_tap_->refuse(false);
+  lane_->wake();
+  next(shared);
+}
+
 TEST_F(DatagramLaneTest, TheSharedOneServesWhileTheOtherIsLost) {
   start();
   const auto first = next();

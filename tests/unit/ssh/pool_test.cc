@@ -216,6 +216,24 @@ TEST_F(PoolTest, ShrinksWhenFewFlowsComeAndGo) {
   EXPECT_EQ(broken(), 0U);
 }
 
+TEST_F(PoolTest, OneTooManyServesWhenTheOtherIsLost) {
+  options_.idle = 100ms;
+  options_.sessions = 2;
+  start();
+  open_flows(4);
+  ASSERT_TRUE(run_until([&] { return sessions() == 2; }));
+  open_flows(1);
+  streams_.erase(streams_.begin(), streams_.end() - 1);  // what is left is on the second
+  const Instant until = loop_.now() + 3s;                // some of its ticks
+  ASSERT_TRUE(run_until([&] { return loop_.now() > until; }));
+  tap_->refuse(true);
+  tap_->cut(0);
+  ASSERT_TRUE(run_until([&] { return pool_->status().losses == 1; }));
+  open_flows(1);
+  EXPECT_EQ(pool_->state(), State::online);
+  EXPECT_EQ(broken(), 0U);
+}
+
 TEST_F(PoolTest, ASessionWithAPortThatSomebodyWaitsAtIsNotIdle) {
   options_.idle = 10ms;
   options_.sessions = 2;

@@ -97,6 +97,14 @@ TEST_F(SupervisorTest, AServerThatIsNotThereFailsTheStart) {
   EXPECT_EQ(supervisor_->state(), State::failed);
 }
 
+TEST_F(SupervisorTest, APauseAtItsStartDoesNotEndIt) {
+  std::optional<Result<void>> outcome;
+  supervisor_->start([&](Result<void> started) { outcome = std::move(started); });
+  supervisor_->pause();
+  ASSERT_TRUE(run_until([&] { return outcome.has_value(); }));
+  EXPECT_TRUE(*outcome);
+}
+
 TEST_F(SupervisorTest, KeepsTryingFromTheFirstConnectionOn) {
   auto options = usual_options();
   options.keep_trying = true;
