@@ -46,20 +46,6 @@ Result<PortRange> parse_range(std::string_view text) {
   return PortRange{*first, *last};
 }
 
-// Sorted, and what touches or overlaps made one.
-std::vector<PortRange> merged(std::vector<PortRange> ranges) {
-  std::sort(ranges.begin(), ranges.end());
-  std::vector<PortRange> apart;
-  for (const PortRange& range : ranges) {
-    if (!apart.empty() && range.first <= apart.back().last + 1) {
-      apart.back().last = std::max(apart.back().last, range.last);
-    } else {
-      apart.push_back(range);
-    }
-  }
-  return apart;
-}
-
 template <typename Each>
 Result<void> for_each_of_list(std::string_view text, Each each) {
   while (true) {

@@ -59,6 +59,19 @@ std::string_view to_string(Protocol protocol) {
   return protocol == Protocol::tcp ? "tcp" : "udp";
 }
 
+std::vector<PortRange> merged(std::vector<PortRange> ranges) {
+  std::sort(ranges.begin(), ranges.end());
+  std::vector<PortRange> apart;
+  for (const PortRange& range : ranges) {
+    if (!apart.empty() && range.first <= apart.back().last + 1) {
+      apart.back().last = std::max(apart.back().last, range.last);
+    } else {
+      apart.push_back(range);
+    }
+  }
+  return apart;
+}
+
 bool Criteria::allow(Protocol flow, uint16_t port, std::string_view user) const {
   if (protocol && *protocol != flow) return false;
   const auto contains = [&](const PortRange& range) { return range.contains(port); };

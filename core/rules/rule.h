@@ -34,6 +34,9 @@ struct PortRange {
   auto operator<=>(const PortRange&) const = default;
 };
 
+/// Sorted, and what touches or overlaps made one.
+std::vector<PortRange> merged(std::vector<PortRange> ranges);
+
 /// What a rule says of the host.
 struct HostPattern {
   enum class Kind : uint8_t {
@@ -56,7 +59,7 @@ struct Criteria {
   std::vector<std::string> users;    ///< sorted; empty: everyone, those without a name included
 
   bool allow(Protocol flow, uint16_t port, std::string_view user) const;
-  auto operator<=>(const Criteria&) const = default;
+  bool operator==(const Criteria&) const = default;
 };
 
 struct Rule {

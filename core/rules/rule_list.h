@@ -14,6 +14,14 @@
 
 namespace tunproxy::rules {
 
+struct TextHash {
+  using is_transparent = void;
+  size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+};
+/// By texts, which need not be strings to be looked up.
+template <typename Value>
+using ByText = std::unordered_map<std::string, Value, TextHash, std::equal_to<>>;
+
 /// Few are read one by one. Of many, the first is known beforehand for each port, protocol and
 /// user, so that it takes two searches in a sorted list. Built once, then read.
 class RuleList {
@@ -49,13 +57,9 @@ class RuleList {
     std::vector<Taken> taken_;
   };
   using ByProtocol = std::array<Ports, 2>;
-  struct TextHash {
-    using is_transparent = void;
-    size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
-  };
   struct Index {
     ByProtocol everyone;
-    std::unordered_map<std::string, ByProtocol, TextHash, std::equal_to<>> users;
+    ByText<ByProtocol> users;
   };
 
   std::vector<uint32_t> indices_;  // ascending

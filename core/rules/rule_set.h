@@ -58,11 +58,7 @@ class RuleSet {
   std::string name_of(uint32_t rule) const;
 
  private:
-  struct TextHash {
-    using is_transparent = void;
-    size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
-  };
-  using ByName = std::unordered_map<std::string, RuleList, TextHash, std::equal_to<>>;
+  using ByName = ByText<RuleList>;
 
   void add_to_index(uint32_t index);
   void finish_index();

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <random>
 #include <set>
+#include <utility>
 
 #include "core/rules/far_rule.h"
 #include "tests/unit/rules/naive.h"
@@ -68,16 +69,7 @@ class Random {
       const uint16_t b = chance(50) ? a : port();
       ranges.push_back({std::min(a, b), std::max(a, b)});
     }
-    std::sort(ranges.begin(), ranges.end());
-    std::vector<PortRange> apart;  // as the parser leaves them
-    for (const PortRange& range : ranges) {
-      if (!apart.empty() && range.first <= apart.back().last + 1) {
-        apart.back().last = std::max(apart.back().last, range.last);
-      } else {
-        apart.push_back(range);
-      }
-    }
-    return apart;
+    return merged(std::move(ranges));  // as the parser leaves them
   }
   std::string user() { return std::string(1, "wxyz"[below(4)]); }
   std::vector<std::string> users() {
