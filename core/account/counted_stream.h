@@ -30,6 +30,7 @@ class CountedStream final : public net::Stream {
     return taken;
   }
   void limit_unsent(size_t bytes) override { stream_->limit_unsent(bytes); }
+  void outlast(Duration silence) override { stream_->outlast(silence); }
   void finish() override { stream_->finish(); }
   bool finished() const override { return stream_->finished(); }
   bool ended() const override { return stream_->ended(); }

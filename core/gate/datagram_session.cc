@@ -199,11 +199,11 @@ void DatagramGateSession::on_looked_up(Lookups::iterator lookup, Result<Lookup::
 void DatagramGateSession::wait(const Target& to, Bytes payload) {
   const size_t most = std::min(kMaxWaitingBytes, keeper_.loop().memory().allowance());
   const size_t bytes = sizeof(Waiting) + payload.size();
+  if (bytes > most) return keeper_.account().drop(Drop::waiting);
   while (!waiting_.empty() &&
          (waiting_.size() >= kMaxWaiting || waiting_bytes_.bytes() + bytes > most)) {
     drop_oldest();
   }
-  if (bytes > most) return keeper_.account().drop(Drop::waiting);
   waiting_.push_back({to, {payload.begin(), payload.end()}});
   waiting_bytes_.set(waiting_bytes_.bytes() + bytes);
 }

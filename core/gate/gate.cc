@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <optional>
 #include <vector>
 
 #include "core/account/counted_stream.h"

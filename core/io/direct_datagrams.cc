@@ -70,13 +70,13 @@ class DirectDatagrams::Session final : public net::DatagramSession {
 
   void wait(const Target& to, Bytes payload) {
     const size_t most = std::min(kMaxWaitingBytes, loop_.memory().allowance());
-    while (!waiting_.empty() &&
-           (waiting_.size() >= kMaxWaiting || waiting_bytes_.bytes() + payload.size() > most)) {
-      drop_oldest();
-    }
     if (payload.size() > most) {
       ++drops_.waiting;
       return;
+    }
+    while (!waiting_.empty() &&
+           (waiting_.size() >= kMaxWaiting || waiting_bytes_.bytes() + payload.size() > most)) {
+      drop_oldest();
     }
     waiting_.push_back({to, ByteVector(payload.begin(), payload.end())});
     waiting_bytes_.set(waiting_bytes_.bytes() + payload.size());

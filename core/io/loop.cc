@@ -64,9 +64,10 @@ int Loop::init_handles() {
 }
 
 Loop::~Loop() {
+  std::vector<std::function<void()>> never_run;  // which may post when they die
   {
     const std::lock_guard lock(posted_mutex_);
-    posted_.clear();
+    never_run.swap(posted_);
   }
   while (!retired_.empty() || !tasks_.empty()) end_of_batch();
   threads_.reset();

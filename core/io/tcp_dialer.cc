@@ -137,14 +137,7 @@ class Dial final : public net::Attempt {
     const auto same = [to](const auto& candidate) { return candidate->to == to; };
     if (std::count_if(candidates_.begin(), candidates_.end(), same) < kTriesEach) return;
     const auto oldest = std::find_if(candidates_.begin(), candidates_.end(), same);
-    give_up(*oldest);
     candidates_.erase(oldest);
-  }
-
-  // It may have an outcome in this very batch, which nobody must hear any more.
-  void give_up(std::unique_ptr<Candidate>& candidate) {
-    candidate->watcher.release();
-    loop_.retire(std::move(candidate));
   }
 
   void on_outcome(Candidate* candidate) {
@@ -186,7 +179,6 @@ class Dial final : public net::Attempt {
   void finish(Result<std::unique_ptr<TcpStream>> result) {
     deadline_.stop();
     stagger_.stop();
-    for (auto& candidate : candidates_) give_up(candidate);
     candidates_.clear();
     if (done_) std::exchange(done_, nullptr)(std::move(result));
   }

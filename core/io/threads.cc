@@ -19,14 +19,15 @@ struct Threads::Job {
 
 class Threads::JobAttempt final : public net::Attempt {
  public:
-  explicit JobAttempt(std::weak_ptr<Job> job) : job_(std::move(job)) {}
+  JobAttempt(Threads& threads, std::weak_ptr<Job> job) : threads_(threads), job_(std::move(job)) {}
   JobAttempt(const JobAttempt&) = delete;
   JobAttempt& operator=(const JobAttempt&) = delete;
   ~JobAttempt() override {
-    if (const auto job = job_.lock()) job->done = nullptr;
+    if (const auto job = job_.lock()) threads_.cancel(job);
   }
 
  private:
+  Threads& threads_;
   std::weak_ptr<Job> job_;
 };
 
@@ -43,16 +44,20 @@ std::unique_ptr<net::Attempt> Threads::run(std::function<void()> job, std::funct
     job();
   };
   waiting_.push_back(std::make_shared<Job>(Job{std::move(logged), std::move(done), {}, {}}));
-  auto attempt = std::make_unique<JobAttempt>(waiting_.back());
+  auto attempt = std::make_unique<JobAttempt>(*this, waiting_.back());
   start_waiting();
   return attempt;
+}
+
+void Threads::cancel(const std::shared_ptr<Job>& job) {
+  job->done = nullptr;
+  std::erase(waiting_, job);
 }
 
 void Threads::start_waiting() {
   while (!waiting_.empty() && running_.size() < kMost) {
     const std::shared_ptr<Job> job = std::move(waiting_.front());
     waiting_.pop_front();
-    if (!job->done) continue;
     running_.push_back(job);
     start(*job);
   }
@@ -77,7 +82,7 @@ void Threads::end(Job& job) {
   const std::shared_ptr<Job> ended = std::move(*found);
   running_.erase(found);
   start_waiting();
-  if (ended->done) ended->done();
+  if (const auto done = std::exchange(ended->done, nullptr)) done();
 }
 
 }  // namespace tunproxy::io

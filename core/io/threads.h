@@ -31,6 +31,7 @@ class Threads {
   struct Job;
   class JobAttempt;
 
+  void cancel(const std::shared_ptr<Job>& job);
   void start_waiting();
   void start(Job& job);
   void end(Job& job);

@@ -10,8 +10,8 @@
 #include <csignal>
 #include <future>
 #include <memory>
-#include <string>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -212,6 +212,10 @@ TEST(RunInThread, TooManyJobsWaitForTheirTurn) {
         },
         [&ended, i] { ended.push_back(i); }));
   }
+  auto kept = std::make_shared<int>();
+  auto waits = loop.run_in_thread([kept] {}, [] { FAIL(); });
+  waits.reset();
+  EXPECT_EQ(kept.use_count(), 1) << "nothing stays in the queue";
   jobs[Threads::kMost + 1].reset();
   EXPECT_TRUE(run_until(loop, [&] { return begun == Threads::kMost; }));
   release.set_value();
