@@ -5,6 +5,7 @@
 #include <array>
 #include <utility>
 
+#include "core/base/joined.h"
 #include "core/base/log.h"
 #include "core/listener_options.h"
 #include "core/tls/handshake.h"
@@ -112,10 +113,11 @@ void Listener::drop_quiet_udp() {
 Result<void> Listener::reload() {
   auto users = load_users(settings_);
   auto certificates = load_certificates(settings_.tls);
-  if (!users || !certificates) {
-    const Error& error = users ? certificates.error() : users.error();
-    return Error{error.code,
-                 "the listener's users and certificates stay as they were: " + error.message};
+  const Result<void> good = joined({users ? Result<void>() : users.error(),
+                                    certificates ? Result<void>() : certificates.error()});
+  if (!good) {
+    return Error{good.error().code, "the listener's users and certificates stay as they were: " +
+                                        good.error().message};
   }
   log::info("the listener's users and certificates are read again");
   server_->set_users(*std::move(users));

@@ -34,7 +34,7 @@ class Listener {
                                                 const ListenerSettings& settings, Through through);
 
   /// Reads the users and the certificates again, for those who come from now on. An Error says
-  /// what is wrong with one of the files; all stays as it was then.
+  /// what is wrong with each that is bad; all stays as it was then.
   Result<void> reload();
   /// Memory is short: ends UDP associations in which nothing moved for some seconds.
   void drop_quiet_udp();

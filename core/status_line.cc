@@ -50,7 +50,10 @@ std::string udp_text(const udp::Carrier* carrier) {
 }
 
 std::string udp_text(const udp::WatchedProxy* socks5, const Config& config) {
-  if (socks5 == nullptr) return config.udp == UdpCarrier::none ? kNotWanted : kNotProtected;
+  if (socks5 == nullptr) {
+    if (config.udp == UdpCarrier::none) return kNotWanted;
+    return config.socks5.tls && !config.socks5.clear_udp ? kNotProtected : kNoConnectionYet;
+  }
   switch (socks5->state()) {
     case udp::WatchedProxy::State::carried:
       return "carried by the SOCKS5 server's relay; NAT: as that makes it";

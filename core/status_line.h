@@ -10,10 +10,12 @@
 
 namespace tunproxy {
 
+inline constexpr const char* kNoConnectionYet = "waits: there is no connection yet";
+
 /// How UDP goes over SSH, the kind of its NAT, and what failed and why. `carrier`: nullptr with
 /// --udp none.
 std::string udp_text(const udp::Carrier* carrier);
-/// The same of a SOCKS5 server. nullptr: as `config` says.
+/// The same of a SOCKS5 server.
 std::string udp_text(const udp::WatchedProxy* socks5, const Config& config);
 /// Who resolves names. `resolvers`: that are asked, as far as they are known. `over_tcp`: they are
 /// not asked by datagrams.

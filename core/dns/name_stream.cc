@@ -132,7 +132,9 @@ void NameStream::fail(const char* why) {
 }
 
 void NameStream::settle() {
-  charge_.set(in_.size() + out_.size());
+  size_t held = in_.size() + out_.size();
+  for (const Query& query : queries_) held += query.message.size();
+  charge_.set(held);
   const bool idle = queries_.empty() && out_.empty() && !finished_ && !over_ && !error_;
   if (!idle) return idle_.stop();
   if (!idle_.active()) idle_.start(idle_after_);

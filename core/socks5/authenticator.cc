@@ -1,6 +1,5 @@
 #include "core/socks5/authenticator.h"
 
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
@@ -9,13 +8,10 @@
 #include <cassert>
 #include <utility>
 
+#include "core/base/secret.h"
+
 namespace tunproxy::socks5 {
 namespace {
-
-void wipe(std::string& secret) {
-  ::OPENSSL_cleanse(secret.data(), secret.size());
-  secret.clear();
-}
 
 // Of a user whose password came in clear.
 void hash(User& user) {

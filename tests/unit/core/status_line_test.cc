@@ -54,6 +54,8 @@ TEST(StatusLine, NamesThroughASocks5Server) {
 TEST(StatusLine, WithoutACarrierTheOptionIsNamed) {
   EXPECT_THAT(udp_text(nullptr), HasSubstr("--udp none"));
   Config config = by_socks5();
+  EXPECT_EQ(udp_text(nullptr, config), kNoConnectionYet);
+  config.socks5.tls = true;
   EXPECT_THAT(udp_text(nullptr, config), HasSubstr("--socks5-clear-udp"));
   config.udp = UdpCarrier::none;
   EXPECT_THAT(udp_text(nullptr, config), HasSubstr("--udp none"));
