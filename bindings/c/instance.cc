@@ -2,7 +2,6 @@
 
 #include <csignal>
 #include <exception>
-#include <system_error>
 #include <utility>
 
 #include "bindings/c/run.h"
@@ -120,12 +119,17 @@ Outcome Instance::start(Device::Kind kind, int fd, uint16_t mtu) {
   {
     const std::lock_guard lock(mutex_);
     if (phase_ != Phase::idle) return Failure{TUNPROXY_ERROR_STATE, "it runs already"};
+    config = config_;
     phase_ = Phase::starting;
     ++starts_;
     stopping_ = false;
-    config = config_;
   }
-  Outcome outcome = prepare(kind, mtu, config);
+  Outcome outcome;
+  try {
+    outcome = prepare(kind, mtu, config);
+  } catch (const std::exception& error) {  // stop() would wait for ever
+    outcome = Failure{TUNPROXY_ERROR_LIMIT, error.what()};
+  }
   const std::lock_guard lock(mutex_);
   if (!outcome && stopping_) outcome = Failure{TUNPROXY_ERROR_STATE, "stopped while it started"};
   if (!outcome) outcome = begin({kind, UniqueFd(fd), mtu}, std::move(config));
@@ -186,7 +190,7 @@ Outcome Instance::begin(Device device, Config config) {
   try {
     const SignalsBlocked blocked;
     thread_ = std::thread([this] { thread_main(); });
-  } catch (const std::system_error& error) {
+  } catch (const std::exception& error) {
     device_.fd.release();
     return Failure{TUNPROXY_ERROR_LIMIT, std::string("no thread: ") + error.what()};
   }
