@@ -20,7 +20,8 @@ namespace tunproxy::linux_host {
 struct LinkSetting {
   std::string kind;  ///< as resolvectl calls it: "domain", "llmnr", "mdns"
   std::string link;
-  std::vector<std::string> values;  ///< domains ("~" in front: not for searching), or "yes"
+  std::vector<std::string>
+      values;  ///< domains ("~" in front: not for searching), "yes" or "resolve"
   bool operator==(const LinkSetting&) const = default;
 };
 

@@ -44,7 +44,8 @@ SuspendMonitor::SuspendMonitor(io::Loop& loop, UniqueFd jumps, std::function<Dur
 void SuspendMonitor::on_jump() {
   uint64_t ignored = 0;
   (void)!::read(jumps_.get(), &ignored, sizeof ignored);  // ECANCELED is what it tells
-  const Duration slept = asleep_() - std::exchange(slept_, asleep_());
+  const Duration now = asleep_();
+  const Duration slept = now - std::exchange(slept_, now);
   if (slept < kShortest) return;  // somebody set the clock
   log::debug("the machine slept for {} ms", slept.count());
   woke_();

@@ -99,8 +99,8 @@ std::unique_ptr<TerminalPrompter> TerminalPrompter::open(const std::string& path
 }
 
 void TerminalPrompter::show(std::string_view text) {
-  write(printable(text));
-  if (!text.empty() && text.back() != '\n') write("\n");
+  write(printable(text), nullptr);
+  if (!text.empty() && text.back() != '\n') write("\n", nullptr);
 }
 
 Result<Secret> TerminalPrompter::ask(std::string_view question, bool echo,
@@ -115,7 +115,7 @@ Result<Secret> TerminalPrompter::ask(std::string_view question, bool echo,
     if (outcome != Outcome::suspend) break;
     ::kill(0, SIGTSTP);  // the job, as the key would have; goes on here with SIGCONT
   }
-  const Secret answer = Secret::take(line);
+  Secret answer = Secret::take(line);
   switch (outcome) {
     case Outcome::line:
       return answer;
@@ -134,9 +134,9 @@ Result<Secret> TerminalPrompter::ask(std::string_view question, bool echo,
 TerminalPrompter::Outcome TerminalPrompter::put(std::string_view question, bool echo,
                                                 const io::Event& cancelled, std::string& line) {
   wipe(line);
-  write(printable(question));
+  write(printable(question), &cancelled);
   const Outcome outcome = echo ? read_line(line, cancelled) : read_hidden(line, cancelled);
-  if (!echo || outcome != Outcome::line) write("\n");
+  if (!echo || outcome != Outcome::line) write("\n", &cancelled);
   return outcome;
 }
 
@@ -205,13 +205,13 @@ bool TerminalPrompter::wait_for(short events, const io::Event* cancelled) {
   }
 }
 
-void TerminalPrompter::write(std::string_view text) {
+void TerminalPrompter::write(std::string_view text, const io::Event* cancelled) {
   while (!text.empty()) {
     const ssize_t n = ::write(terminal_.get(), text.data(), text.size());
     if (n > 0) {
       text.remove_prefix(static_cast<size_t>(n));
     } else if (errno == EAGAIN) {
-      if (!wait_for(POLLOUT, nullptr)) return;
+      if (!wait_for(POLLOUT, cancelled)) return;
     } else if (errno != EINTR) {
       return;
     }

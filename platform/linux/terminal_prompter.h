@@ -33,7 +33,7 @@ class TerminalPrompter final : public ssh::Prompter {
   Outcome read_hidden(std::string& line, const io::Event& cancelled);
   bool wait_for(short events, const io::Event* cancelled);
   static void wait_a_moment(const io::Event& cancelled);
-  void write(std::string_view text);
+  void write(std::string_view text, const io::Event* cancelled);
 
   const UniqueFd terminal_;
   std::mutex turn_;

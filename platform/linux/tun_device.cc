@@ -123,11 +123,9 @@ void TunDevice::on_readable() {
   for (int i = 0; i < kBatchPackets && batch_bytes_ < kBatchBytes && last == Read::packet; ++i) {
     last = read_one();
   }
-  const int error_number = last == Read::ended ? ENODEV : errno;
+  const int error_number = errno;
   sink_->on_batch_end();
-  if (last == Read::failed || last == Read::ended) {
-    fail(error_from_errno(error_number, "reading from the TUN interface"));
-  }
+  if (last == Read::failed) fail(error_from_errno(error_number, "reading from the TUN interface"));
 }
 
 TunDevice::Read TunDevice::read_one() {
@@ -138,7 +136,10 @@ TunDevice::Read TunDevice::read_one() {
   const ssize_t n =
       ::readv(fd_.get(), parts.data() + skipped, static_cast<int>(parts.size() - skipped));
   if (n < 0) return errno == EAGAIN || errno == EINTR ? Read::nothing : Read::failed;
-  if (n == 0) return Read::ended;  // not of a TUN, but of a socket in its place
+  if (n == 0) {  // not of a TUN, but of a socket in its place
+    errno = ENODEV;
+    return Read::failed;
+  }
   const size_t header_size = vnet_hdr_ ? sizeof header : 0;
   if (static_cast<size_t>(n) <= header_size) return Read::packet;
   const size_t length = static_cast<size_t>(n) - header_size;

@@ -28,7 +28,7 @@ class TunDevice final : public tun2socks::PacketDevice {
   bool offloads() const override { return vnet_hdr_; }
 
  private:
-  enum class Read { packet, nothing, ended, failed };
+  enum class Read { packet, nothing, failed };
 
   void on_readable();
   Read read_one();
