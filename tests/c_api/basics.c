@@ -1,6 +1,5 @@
 /* What needs no server: arguments, configuration, versions. */
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tests/c_api/c_api_test.h"

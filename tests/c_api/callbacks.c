@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 #include "tests/c_api/c_api_test.h"
+#include "tests/c_api/mover.h"
 #include "tests/c_api/place.h"
 #include "tests/c_api/traffic.h"
 
-#define FAR_END "192.0.2.1"
 
 /* Stop, destroy and start are refused; the rest is answered. From any callback, in any thread. */
 static void call_in(struct ear *ear, enum ear_call from) {

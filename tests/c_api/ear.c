@@ -1,7 +1,6 @@
 #include "tests/c_api/ear.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -243,10 +242,4 @@ int ear_logged(struct ear *ear, const char *words) {
   const int logged = strstr(ear->log, words) != NULL;
   pthread_mutex_unlock(&ear->mutex);
   return logged;
-}
-
-void ear_forget_log(struct ear *ear) {
-  pthread_mutex_lock(&ear->mutex);
-  ear->log[ear->log_length = 0] = '\0';
-  pthread_mutex_unlock(&ear->mutex);
 }

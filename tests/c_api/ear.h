@@ -68,6 +68,5 @@ int ear_calls(struct ear *ear, enum ear_call kind);
 int ear_all_calls(struct ear *ear);
 int ear_said(struct ear *ear, const char *words);        /* in the text of the last state */
 int ear_logged(struct ear *ear, const char *words);      /* in any line */
-void ear_forget_log(struct ear *ear);
 
 #endif

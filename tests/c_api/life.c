@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "tests/c_api/c_api_test.h"
 #include "tests/c_api/traffic.h"

@@ -1,11 +1,9 @@
 /* Starts and stops, again and again. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "tests/c_api/c_api_test.h"
-#include "tests/c_api/place.h"
 #include "tests/c_api/traffic.h"
 
 static long resident_kilobytes(void) {
