@@ -28,7 +28,7 @@ import bench_link
 import bench_memory
 import bench_sessions
 import bench_udp
-from lab import (GCM, ROOT, ROUND_TRIP_MS, SOCKS_PORT, SSHD_PORT, TARGET, Lab, Servers, Subject, print_table,
+from lab import (GCM, ROOT, ROUND_TRIP_MS, SOCKS_PORT, SSHD_PORT, Lab, Servers, Subject, print_table,
                  raise_descriptor_limit, run)
 
 
@@ -213,13 +213,10 @@ def main():
     if "rules" not in arguments.skip:
         bench.rules()
     if "udp" not in arguments.skip:
-        bench_udp.measure_all(bench, lambda *words: Subject(bench.lab, bench.servers, *words, socks=False),
-                              print_table, TARGET)
+        bench_udp.measure_all(bench)
     if "line" not in arguments.skip:
-        bench_link.measure_all(bench, lambda *words: Subject(bench.lab, bench.servers, *words[:3], False, words[3]),
-                               print_table, TARGET)
-    bench_sessions.measure_all(bench, lambda *words: Subject(bench.lab, bench.servers, *words[:3], True, words[3]),
-                               print_table, SSHD_PORT, subjects_of)
+        bench_link.measure_all(bench)
+    bench_sessions.measure_all(bench, subjects_of)
     if "memory" not in arguments.skip:
         bench.memory()
     if "opens" not in arguments.skip:

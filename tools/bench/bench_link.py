@@ -6,12 +6,13 @@ refuses our second login, so datagrams travel on the connection of the bulk tran
 line itself, with a bulk transfer by plain TCP.
 """
 
-import os
 import pathlib
 import shutil
 import statistics
 import sys
 import tempfile
+
+from lab import TARGET, Subject, print_table
 
 RATE_MBIT, ROUND_TRIP_MS = 20, 40
 QUEUES = {"40 ms": 100, "200 ms": 500}  # KB
@@ -28,14 +29,14 @@ mkdir "{lock}" 2>/dev/null && echo $PPID > "{lock}/first"
 
 
 class SlowLine:
-    def __init__(self, bench, make_subject, target):
-        self.bench, self.lab, self.make_subject, self.target = bench, bench.lab, make_subject, target
+    def __init__(self, bench):
+        self.bench, self.lab = bench, bench.lab
         self.made = 0
         folder = self.lab.folder / "slow-bin"
         folder.mkdir()
         (folder / "tunproxy-relay").symlink_to(self.lab.build / "tools" / "relay" / "tunproxy-relay")
         self.usual = f"SetEnv PATH={folder}:/usr/bin:/bin\n"
-        self.lab.start(bench.servers.space, self.lab.program("udp_load"), "serve", target, str(PORT))
+        self.lab.start(bench.servers.space, self.lab.program("udp_load"), "serve", TARGET, str(PORT))
         self.private = pathlib.Path(tempfile.mkdtemp(prefix="tunproxy-bench-", dir="/run"))  # as sshd wants it
         self.private.chmod(0o755)
 
@@ -61,22 +62,25 @@ class SlowLine:
         self.made += 1
         far = ROUND_TRIP_MS, RATE_MBIT, queue
         if way == "no tunnel":
-            return self.make_subject(way, f"n{self.made}", lambda server: [
-                "sh", "-c", f"ip route add {self.target} via {server} congctl cubic && exec sleep infinity"], far)
+            return self.start(way, f"n{self.made}", lambda server: [
+                "sh", "-c", f"ip route add {TARGET} via {server} congctl cubic && exec sleep infinity"], far)
         port = 30 + self.made
         if way == "shared":
             self.serve_first_only(port)
         else:
             self.bench.servers.start_sshd(self.lab, port, self.usual)
-        subject = self.make_subject(way, f"l{self.made}", self.command(port), far)
+        subject = self.start(way, f"l{self.made}", self.command(port), far)
         self.lab.await_(f"{way}: UDP", lambda: self.ping(subject, 1, 0), subject.process)
         log = pathlib.Path(subject.process.log).read_text()
         if ("share the SSH connection" in log) != (way == "shared"):
             raise RuntimeError(f"{way}: {log}")
         return subject
 
+    def start(self, name, short, command, far):
+        return Subject(self.lab, self.bench.servers, name, short, command, False, far)
+
     def ping(self, subject, count, interval):
-        done = self.lab.inside(subject.space, "timeout", "120", self.lab.program("udp_load"), "ping", self.target,
+        done = self.lab.inside(subject.space, "timeout", "120", self.lab.program("udp_load"), "ping", TARGET,
                                str(PORT), str(count), str(interval), check=False)
         return [float(word) for word in done.stdout.split()] if done.returncode == 0 else None
 
@@ -116,9 +120,8 @@ class SlowLine:
         return rows
 
 
-def measure_all(bench, make_subject, print_table, target):
-    """`make_subject(name, short, command, far)` starts a subject; a table is printed."""
-    line = SlowLine(bench, make_subject, target)
+def measure_all(bench):
+    line = SlowLine(bench)
     rows = []
     try:
         for name, queue in QUEUES.items():

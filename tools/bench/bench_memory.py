@@ -11,14 +11,13 @@ highest that the process ever had, over what it had before there was an instance
 import argparse
 import os
 import pathlib
-import re
 import select
 import socket
 import subprocess
 import sys
 import time
 
-from lab import ROOT, Lab, Servers, raise_descriptor_limit
+from lab import ROOT, Lab, Servers, raise_descriptor_limit, status_kb
 
 DATAGRAM_PORT, INTERVAL = 5002, 0.1
 EACH = 512 * 1024  # bytes of a flow
@@ -59,11 +58,6 @@ def ask_by_datagrams(address, count):
 
 
 # -- the measurement
-
-def status_kb(process, name):
-    text = pathlib.Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
-    return int(re.search(rf"^{name}:\s*(\d+)", text, re.M).group(1))
-
 
 def start_instance(lab, servers, space, keys):
     """The library in `space`, with a route to the target; returns it and what it had before there was an instance."""

@@ -11,6 +11,8 @@ import statistics
 import sys
 import time
 
+from lab import SSHD_PORT, Subject, print_table
+
 SESSIONS = (1, 4)
 FAR_STREAMS = (1, 10)
 CUTS = (1, 3, 8, 20, 45)  # seconds: less and more than what three keepalives take
@@ -25,10 +27,8 @@ GROWING = 30  # seconds in which the sessions must be there
 
 
 class Sessions:
-    """`make_subject(name, short, command, far)` starts a subject with a SOCKS port."""
-
-    def __init__(self, bench, make_subject, print_table, port, subjects_of):
-        self.bench, self.lab, self.make_subject, self.print_table, self.port = bench, bench.lab, make_subject, print_table, port
+    def __init__(self, bench, subjects_of):
+        self.bench, self.lab = bench, bench.lab
         self.commands = {row[0]: row[2] for row in subjects_of(self.lab, bench.servers, far=False)}
         self.size = bench.arguments.size << 20
 
@@ -40,7 +40,10 @@ class Sessions:
     def subjects(self, letter, far):
         rows = [(f"{count} session{'s' if count > 1 else ''}", f"{letter}{count}", self.ours(count)) for count in SESSIONS]
         rows.append((REFERENCE, f"{letter}r", self.commands[REFERENCE]))
-        return [self.make_subject(*row, far) for row in rows if self.bench.wanted(row[0])]
+        return [self.start(*row, far) for row in rows if self.bench.wanted(row[0])]
+
+    def start(self, name, short, command, far):
+        return Subject(self.lab, self.bench.servers, name, short, command, True, far)
 
     def stop(self, subjects):
         for subject in subjects:
@@ -48,7 +51,7 @@ class Sessions:
 
     def connections(self, subject):
         return subject.lab.inside(subject.space, "ss", "-Htn", "state", "established",
-                                  f"dport = :{self.port}").stdout.count("\n")
+                                  f"dport = :{SSHD_PORT}").stdout.count("\n")
 
     def warm(self, subject, streams):
         """Flows that come until the pool, which grows with them, has all of its sessions."""
@@ -91,7 +94,7 @@ class Sessions:
     def cuts(self):
         rows = []
         for round_trip in CUT_ROUND_TRIPS:
-            subject = self.make_subject("cut", f"c{round_trip}", self.ours(4), (round_trip,) if round_trip else None)
+            subject = self.start("cut", f"c{round_trip}", self.ours(4), (round_trip,) if round_trip else None)
             for seconds in CUTS:
                 times = [self.recovery(subject, seconds) for _ in range(self.bench.arguments.rounds)]
                 rows.append([f"{seconds} s, {round_trip} ms round-trip time", f"{statistics.median(times):.2f}",
@@ -99,11 +102,11 @@ class Sessions:
                 if self.bench.arguments.verbose:
                     print(rows[-1], times, file=sys.stderr, flush=True)
             self.stop([subject])
-        self.print_table("A cut, and the time from its end to the first answer, s", ["", "median", "longest"], rows)
+        print_table("A cut, and the time from its end to the first answer, s", ["", "median", "longest"], rows)
 
     def recovery(self, subject, seconds):
         rules = pathlib.Path(self.lab.folder / "cut.nft")
-        rules.write_text(RULES.format(port=self.port))
+        rules.write_text(RULES.format(port=SSHD_PORT))
         self.lab.await_("answers before a cut", subject.try_once)
         self.lab.inside(subject.space, "nft", "-f", str(rules))
         time.sleep(seconds + random.random())
@@ -117,11 +120,11 @@ class Sessions:
         base = statistics.median(by_name[compared_with]) if compared_with in by_name else None
         rows = [[name, f"{statistics.median(values):.0f}", f"{statistics.median(values) / base:.2f}" if base else "-"]
                 for name, values in by_name.items()]
-        self.print_table(title, ["", unit, f"x {compared_with}"], rows)
+        print_table(title, ["", unit, f"x {compared_with}"], rows)
 
 
-def measure_all(bench, make_subject, print_table, port, subjects_of):
-    sessions = Sessions(bench, make_subject, print_table, port, subjects_of)
+def measure_all(bench, subjects_of):
+    sessions = Sessions(bench, subjects_of)
     for name in ("far", "many", "cuts"):
         if name not in bench.arguments.skip:
             getattr(sessions, name)()

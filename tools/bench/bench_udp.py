@@ -17,6 +17,8 @@ import statistics
 import subprocess
 import sys
 
+from lab import TARGET, Subject, print_table
+
 PORT, OTHER_PORT = 5002, 5004
 RELAY_SSHD_PORT = 23
 SOCKS_WITH_UDP = "10.78.0.2", 1081
@@ -112,11 +114,11 @@ def helpers_of(lab, space):
 
 
 class UdpBench:
-    def __init__(self, lab, servers, target, arguments):
-        self.lab, self.servers, self.target = lab, servers, target
+    def __init__(self, lab, servers, arguments):
+        self.lab, self.servers = lab, servers
         self.rounds, self.seconds = arguments.rounds, 1 if arguments.quick else 3
         for port in (PORT, OTHER_PORT):
-            lab.start(servers.space, lab.program("udp_load"), "serve", target, str(port))
+            lab.start(servers.space, lab.program("udp_load"), "serve", TARGET, str(port))
         folder = lab.folder / "bin"
         folder.mkdir()
         (folder / "tunproxy-relay").symlink_to(lab.build / "tools" / "relay" / "tunproxy-relay")
@@ -136,7 +138,7 @@ class UdpBench:
                       f"127.0.0.1:{UDPGW_PORT}", "--max-connections-for-client", "256")
 
     def command(self, mode, port, *words):
-        return ["timeout", "60", self.lab.program("udp_load"), mode, self.target, str(port), *map(str, words)]
+        return ["timeout", "60", self.lab.program("udp_load"), mode, TARGET, str(port), *map(str, words)]
 
     def ask(self, subject, mode, *words):
         """The figures that udp_load printed; None without an answer."""
@@ -209,7 +211,7 @@ class UdpBench:
     def memory(self, subject):
         """KB of resident memory for an association, when there are ASSOCIATIONS."""
         before = subject.rss_mb()
-        holder = self.lab.start(subject.space, sys.executable, "-c", HOLD, self.target, str(PORT), str(ASSOCIATIONS),
+        holder = self.lab.start(subject.space, sys.executable, "-c", HOLD, TARGET, str(PORT), str(ASSOCIATIONS),
                                 wait_for="held", stdin=subprocess.PIPE)
         grown = subject.rss_mb() - before
         holder.stdin.close()
@@ -237,16 +239,15 @@ class UdpBench:
         return echoes, rates, [[subject.name, f"{memory:.1f}"]]
 
 
-def measure_all(bench, make_subject, print_table, target):
-    """`make_subject(name, short, command)` starts a subject; the tables are printed."""
+def measure_all(bench):
     lab = bench.lab
-    udp = UdpBench(lab, bench.servers, target, bench.arguments)
+    udp = UdpBench(lab, bench.servers, bench.arguments)
     tables = [], [], []
     for name, short, command, helper in subjects_of(lab, bench.servers, bench.arguments):
         if not bench.wanted(name):
             continue
         try:
-            subject = make_subject(name, short, command)
+            subject = Subject(lab, bench.servers, name, short, command, socks=False)
             udp.prepare(subject, helper)
             for table, rows in zip(tables, udp.measure(subject)):
                 table += rows

@@ -28,6 +28,11 @@ def run(*command, check=True):
     return done
 
 
+def status_kb(process, name):
+    text = pathlib.Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
+    return int(re.search(rf"^{name}:\s*(\d+)", text, re.M).group(1))
+
+
 def raise_descriptor_limit():
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -235,8 +240,7 @@ class Subject:
                                  re.M).group(1)) for task in tasks.iterdir())
 
     def rss_mb(self):
-        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"^VmRSS:\s*(\d+)", status, re.M).group(1)) / 1024
+        return status_kb(self.process, "VmRSS") / 1024
 
     def transfer(self, direction, streams, size):
         """(MB/s, CPU seconds per GB)"""
