@@ -87,6 +87,12 @@ class DatagramLaneTest : public SessionTest {
     const Instant until = loop_.now() + time;
     ASSERT_TRUE(run_until([&] { return loop_.now() >= until; }));
   }
+  void expect_no_try() {
+    pass(100ms);  // one that may be under way ends
+    const size_t refusals = own_tap_->refusals();
+    pass(400ms);
+    EXPECT_EQ(own_tap_->refusals(), refusals);
+  }
   /// The helper in use is that of their own connection: it does not mind what becomes of the other.
   void expect_own(const std::shared_ptr<udp::RelayClient>& relay) {
     shared_tap_->cut();
@@ -137,18 +143,28 @@ TEST_F(DatagramLaneTest, AConnectionThatCannotBeMadeIsTriedAgain) {
 }
 
 TEST_F(DatagramLaneTest, WhilePausedItIsNotTriedAgain) {
+  options_.first_pause = options_.longest_pause = 200ms;
   own_tap_->refuse(true);
   start();
   const auto shared = next();
   ASSERT_TRUE(run_until([&] { return own_tap_->refusals() >= 1; }));
   lane_->pause();
-  pass(100ms);  // the try that may be under way ends
-  const size_t refusals = own_tap_->refusals();
-  pass(300ms);
-  EXPECT_EQ(own_tap_->refusals(), refusals);
+  expect_no_try();
   own_tap_->refuse(false);
   lane_->wake();
   next(shared);
+}
+
+TEST_F(DatagramLaneTest, ATryThatFailsInAPauseIsTheLast) {
+  own_tap_->refuse(true);
+  start();
+  lane_->pause();
+  const auto shared = next();
+  EXPECT_GE(own_tap_->refusals(), 1U);
+  expect_no_try();
+  own_tap_->refuse(false);
+  lane_->wake();
+  expect_own(next(shared));
 }
 
 TEST_F(DatagramLaneTest, TheSharedOneServesWhileTheOtherIsLost) {
