@@ -152,7 +152,10 @@ class Targets:
     def web(self, sock):
         request = b""
         while b"\r\n\r\n" not in request:
-            request += sock.recv(4096)
+            part = sock.recv(4096)
+            if not part:
+                return
+            request += part
         body = b"hello from the other side\n"
         sock.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
 
@@ -399,7 +402,10 @@ def verb_many(host, count):
                 sock.send(messages[number])
                 selector.modify(sock, selectors.EVENT_READ, number)
                 continue
-            answers[number] += sock.recv(4096)
+            part = sock.recv(4096)
+            if not part:
+                raise ValueError(f"connection {number} ended after {len(answers[number])} bytes")
+            answers[number] += part
             if len(answers[number]) >= 1000:
                 selector.unregister(sock)
                 open_sockets.append(sock)
