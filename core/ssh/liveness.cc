@@ -12,6 +12,7 @@ constexpr Duration kSlept = 2s;        // clocks that differ by more were apart 
 constexpr Duration kShortest = 300ms;  // bounds of what a hurried probe may take
 constexpr Duration kLongest = 2s;
 constexpr int kRoundTrips = 4;
+constexpr Duration kLook = 1ms;  // a turn of the loop; zero would be none
 constexpr Duration kUsual = 5s;  // for a check without a keepalive
 constexpr int kRarerWithoutFlows = 12;
 
@@ -60,6 +61,9 @@ void Liveness::resume() {
 
 void Liveness::on_timer() {
   if (slept()) return check();
+  // Where this process stood still, what came meanwhile is read before anybody is judged.
+  if (doubted_ && !std::exchange(looked_, true)) return timer_.start(kLook);
+  looked_ = false;
   if (!doubted_) return silence() >= interval() ? ask() : arm();
   if (heard()) {
     // What came may have been on its way when the network changed.
@@ -118,6 +122,7 @@ void Liveness::settle() {
 // In doubt: to the next of: suspect, dead, another probe. A connection that is never given up is
 // not asked for ever: the answer to the last probe will tell.
 void Liveness::arm() {
+  looked_ = false;
   if (state_ == State::dead || paused_) return timer_.stop();
   const Instant now = loop_.now();
   const bool gives_up = options_.keepalive > 0ms;

@@ -82,6 +82,7 @@ class Liveness {
   int asked_ = 0;                   // probes that were not answered
   bool hurried_ = false;            // there is less time to answer
   bool again_ = false;              // and what was heard did not count once
+  bool looked_ = false;             // at what may have come, since the timer was started
   Duration round_trip_{};
   std::unique_ptr<net::Attempt> probe_;
   io::Timer timer_;

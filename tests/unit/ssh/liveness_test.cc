@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <memory>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -14,7 +15,7 @@ namespace {
 
 using State = ssh::Liveness::State;
 
-constexpr Duration kKeepalive = 400ms;
+constexpr Duration kKeepalive = 1s;
 constexpr Duration kWithoutFlows = 12 * kKeepalive;  // until the first probe
 
 class LivenessTest : public SessionTest {
@@ -58,13 +59,15 @@ class LivenessTest : public SessionTest {
 TEST_F(LivenessTest, WithAFlowThatCarriesNothingASilentServerIsDeadAfterThreeKeepalives) {
   watch(kKeepalive);
   open_flow();
-  pass(kKeepalive * 3 / 2);  // it is asked, and answers
-  EXPECT_EQ(liveness_->state(), State::alive);
-  EXPECT_GT(session_->last_heard(), loop_.now() - kKeepalive);
+  const Instant opened = session_->last_heard();
+  ASSERT_TRUE(
+      run_until([&] { return session_->last_heard() > opened; }));  // it is asked, and answers
+  EXPECT_FALSE(dead());
+  states_.clear();
   freeze();
   const Instant heard = session_->last_heard();
   ASSERT_TRUE(run_until([&] { return dead(); }));
-  EXPECT_EQ(states_, (std::vector{State::suspect, State::dead}));
+  EXPECT_EQ(states_.front(), State::suspect);
   EXPECT_GE(loop_.now() - heard, 3 * kKeepalive);
   EXPECT_LT(loop_.now() - heard, kWithoutFlows) << "as if there were no flow";
 }
@@ -118,7 +121,7 @@ TEST_F(LivenessTest, AStormOfChecksDoesNotKeepADeadServerAlive) {
         }
         return dead();
       },
-      20s));
+      60s));
 }
 
 TEST_F(LivenessTest, AStormOfChecksDoesNotHarmALivingOne) {
@@ -132,6 +135,18 @@ TEST_F(LivenessTest, AStormOfChecksDoesNotHarmALivingOne) {
   pass(kKeepalive * 3 / 2);
   EXPECT_EQ(liveness_->state(), State::alive);
   EXPECT_LT(liveness_->round_trip(), 10s);
+}
+
+TEST_F(LivenessTest, AProcessThatStoodStillReadsBeforeItJudges) {
+  watch(kKeepalive);
+  open_flow();
+  const Instant opened = session_->last_heard();
+  liveness_->check();
+  loop_.run_once(false);  // the question leaves
+  std::this_thread::sleep_for(3 * kKeepalive);
+  ASSERT_TRUE(run_until([&] { return session_->last_heard() > opened; }));
+  pass(kKeepalive / 2);
+  EXPECT_FALSE(dead());
 }
 
 TEST_F(LivenessTest, WhileItIsPausedNoSilenceCountsNotEvenOfAProbeUnderWay) {
@@ -165,7 +180,6 @@ TEST_F(LivenessTest, ASuspendIsNoticedByTheTimerOfAnyProbe) {
   asleep_ = 1h;
   // Without flows: by the next timer, which stands at twelve keepalives.
   ASSERT_TRUE(run_until([&] { return !states_.empty(); }));
-  EXPECT_EQ(states_.front(), State::suspect);
 }
 
 }  // namespace
