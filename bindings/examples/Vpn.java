@@ -4,6 +4,7 @@ import org.tunproxy.LinuxTun;
 import org.tunproxy.TunProxy;
 import org.tunproxy.TunProxyConfig;
 import org.tunproxy.TunProxyException;
+import org.tunproxy.TunProxyHostKey;
 import org.tunproxy.TunProxyListener;
 import org.tunproxy.TunProxyState;
 
@@ -14,7 +15,7 @@ import org.tunproxy.TunProxyState;
  * <pre>
  * ip tuntap add dev demo0 mode tun && ip address add 10.9.0.1/24 dev demo0 && ip link set demo0 up
  * ip route add default dev demo0 table 77 && ip rule add not fwmark 0x77 lookup 77
- * java -Djava.library.path=DIR -cp tunproxy.jar Vpn.java demo0 user@host [KEY=VALUE…]
+ * java -Djava.library.path=DIR -cp tunproxy.jar Vpn.java demo0 user@host identity=FILE known-hosts=FILE [KEY=VALUE…]
  * </pre>
  */
 final class Vpn implements TunProxyListener {
@@ -72,8 +73,11 @@ final class Vpn implements TunProxyListener {
   }
 
   @Override
-  public void onVerifyHostKey(Question question, String host, String type, String fingerprint) {
-    ask(question, "Is " + type + " " + fingerprint + " the key of " + host + "? (yes/no) ", true);
+  public void onVerifyHostKey(Question question, TunProxyHostKey key) {
+    ask(
+        question,
+        "Is " + key.type + " " + key.fingerprint + " the key of " + key.host + "? (yes/no) ",
+        true);
   }
 
   @Override

@@ -1,7 +1,7 @@
 /* A VPN in 60 lines: carries the packets of a TUN interface that is there and up through an SSH account.
  *
  *   ip tuntap add dev demo0 mode tun && ip address add 10.9.0.1/24 dev demo0 && ip link set demo0 up
- *   vpn demo0 user@host [KEY=VALUE…]
+ *   vpn demo0 user@host known-hosts=$HOME/.ssh/known_hosts identity=$HOME/.ssh/id_ed25519 [KEY=VALUE…]
  */
 #include <fcntl.h>
 #include <linux/if.h>

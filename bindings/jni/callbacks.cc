@@ -69,9 +69,10 @@ void on_verify_host_key(void* user, tunproxy_question question, const tunproxy_h
   jbyteArray host = env != nullptr ? to_java(env, key->host) : nullptr;
   jbyteArray type = host != nullptr ? to_java(env, key->type) : nullptr;
   jbyteArray print = type != nullptr ? to_java(env, key->fingerprint) : nullptr;
-  if (print != nullptr) {
+  jbyteArray line = print != nullptr ? to_java(env, key->line) : nullptr;
+  if (line != nullptr) {
     env->CallVoidMethod(java.bridge(), names().verify_host_key, static_cast<jlong>(question), host,
-                        type, print);
+                        type, print, line);
     if (env->ExceptionCheck() == JNI_FALSE) return;
   }
   tunproxy_refuse(java.peer().tunnel, question);

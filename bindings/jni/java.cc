@@ -56,7 +56,7 @@ bool look_up(JavaVM* vm, JNIEnv* env) {
       {found.state, bridge, "state", "(II[B)V"},
       {found.log, bridge, "log", "(I[B)V"},
       {found.protect, bridge, "protect", "(I)Z"},
-      {found.verify_host_key, bridge, "verifyHostKey", "(J[B[B[B)V"},
+      {found.verify_host_key, bridge, "verifyHostKey", "(J[B[B[B[B)V"},
       {found.ask, bridge, "ask", "(J[BZ)V"},
       {found.resolve, bridge, "resolve", "([B)[B"},
       {found.packets, bridge, "packets", "(I)V"},

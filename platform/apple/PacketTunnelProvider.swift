@@ -218,8 +218,9 @@ open class PacketTunnelProvider: NEPacketTunnelProvider, TunProxyDelegate {
         packetFlow.writePackets(packets, withProtocols: families)
     }
 
-    open func tunnel(_: TunProxy, asks question: TunProxyQuestion, aboutKey _: String, type _: String,
-                     of _: String) { question.refuse() }
+    open func tunnel(_: TunProxy, asks question: TunProxyQuestion, about _: TunProxyHostKey) {
+        question.refuse()
+    }
 
     open func tunnel(_: TunProxy, asks question: TunProxyQuestion, prompt _: String, echo _: Bool) {
         question.refuse()

@@ -31,6 +31,18 @@ public struct TunProxyQuestion {
     public func refuse() -> Bool { tunnel?.answer(id, nil) ?? false }
 }
 
+/// A server's key that is not known yet.
+public struct TunProxyHostKey {
+    /// As it is written in a known_hosts file: "host" or "[host]:port".
+    public let host: String
+    /// "ssh-ed25519" …
+    public let type: String
+    /// "SHA256:…", as OpenSSH shows it.
+    public let fingerprint: String
+    /// To be kept, and set as `known-host` the next time: "host ssh-ed25519 AAAA…".
+    public let line: String
+}
+
 /// What an app hears and is asked, in threads of the library. Everything has a default.
 public protocol TunProxyDelegate: AnyObject {
     /// `reason` is nil, or what ended the last connection, or everything.
@@ -39,9 +51,9 @@ public protocol TunProxyDelegate: AnyObject {
     func tunnel(_ tunnel: TunProxy, logged line: String, level: UInt32)
     /// Packets for the device, each with its address family.
     func tunnel(_ tunnel: TunProxy, wrote packets: [Data], families: [NSNumber])
-    /// An unknown host key: answer with "yes", or refuse.
-    func tunnel(_ tunnel: TunProxy, asks question: TunProxyQuestion, aboutKey fingerprint: String,
-                type: String, of host: String)
+    /// An unknown host key: answer with "yes", or refuse. What is accepted is kept by the library where `known-hosts`
+    /// names a file, else by the app: `key.line`.
+    func tunnel(_ tunnel: TunProxy, asks question: TunProxyQuestion, about key: TunProxyHostKey)
     /// The server asks the user; `echo` is false for secrets.
     func tunnel(_ tunnel: TunProxy, asks question: TunProxyQuestion, prompt: String, echo: Bool)
 }
@@ -50,8 +62,9 @@ extension TunProxyDelegate {
     public func tunnel(_: TunProxy, changedTo _: TunProxyState, reason _: TunProxyError?) {}
     public func tunnel(_: TunProxy, logged _: String, level _: UInt32) {}
     public func tunnel(_: TunProxy, wrote _: [Data], families _: [NSNumber]) {}
-    public func tunnel(_: TunProxy, asks question: TunProxyQuestion, aboutKey _: String,
-                       type _: String, of _: String) { question.refuse() }
+    public func tunnel(_: TunProxy, asks question: TunProxyQuestion, about _: TunProxyHostKey) {
+        question.refuse()
+    }
     public func tunnel(_: TunProxy, asks question: TunProxyQuestion, prompt _: String, echo _: Bool) {
         question.refuse()
     }
@@ -67,7 +80,7 @@ private final class Ear {
 }
 
 /// A tunnel: TCP and UDP of packets, or of a descriptor, through an SSH account or a SOCKS5 server. All methods may
-/// be called from any thread; `stop` not from a delegate's method.
+/// be called from any thread; `start…` and `stop` not from a delegate's method.
 public final class TunProxy {
     /// Told of everything; set it before `start…`.
     public weak var delegate: TunProxyDelegate?
@@ -197,8 +210,10 @@ public final class TunProxy {
             guard let tunnel = Ear.tunnel(user) else { return }  // it ends, and with it the question
             let question = TunProxyQuestion(id: id, tunnel: tunnel)
             guard let delegate = tunnel.delegate, let key = key?.pointee else { question.refuse(); return }
-            delegate.tunnel(tunnel, asks: question, aboutKey: String(cString: key.fingerprint),
-                            type: String(cString: key.type), of: String(cString: key.host))
+            let shown = TunProxyHostKey(host: String(cString: key.host), type: String(cString: key.type),
+                                        fingerprint: String(cString: key.fingerprint),
+                                        line: String(cString: key.line))
+            delegate.tunnel(tunnel, asks: question, about: shown)
         }
         callbacks.ask = { user, id, prompt, echo in
             guard let tunnel = Ear.tunnel(user) else { return }  // it ends, and with it the question

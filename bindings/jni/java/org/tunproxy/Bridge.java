@@ -72,10 +72,11 @@ final class Bridge {
     }
   }
 
-  void verifyHostKey(long question, byte[] host, byte[] type, byte[] fingerprint) {
+  void verifyHostKey(long question, byte[] host, byte[] type, byte[] fingerprint, byte[] line) {
     Waiting waiting = new Waiting(question);
     try {
-      listener.onVerifyHostKey(waiting, text(host), text(type), text(fingerprint));
+      listener.onVerifyHostKey(
+          waiting, new TunProxyHostKey(text(host), text(type), text(fingerprint), text(line)));
     } catch (Throwable thrown) {
       report("onVerifyHostKey", thrown);
       waiting.refuse();

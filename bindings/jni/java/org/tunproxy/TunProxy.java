@@ -6,7 +6,8 @@ import java.nio.charset.StandardCharsets;
 /**
  * A tunnel: TCP and UDP of a TUN device, or of packets, through an SSH account or a SOCKS5 server. It
  * runs in a thread of its own from {@code start…} to {@link #stop}. All methods may be called from any
- * thread, but {@link #stop} and {@link #close} not from a listener's method. What still runs when the
+ * thread, but {@code start…}, {@link #stop} and {@link #close} not from a listener's method, nor {@link #reload}
+ * from one that the tunnel's thread calls. What still runs when the
  * machine shuts down is stopped.
  */
 public final class TunProxy implements AutoCloseable {

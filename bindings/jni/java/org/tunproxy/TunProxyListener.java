@@ -32,8 +32,12 @@ public interface TunProxyListener {
     return true;
   }
 
-  /** An unknown host key: answer by {@link Question#answer} with "yes" or {@link Question#refuse}. */
-  default void onVerifyHostKey(Question question, String host, String type, String fingerprint) {
+  /**
+   * An unknown host key: answer by {@link Question#answer} with "yes" or {@link Question#refuse}. What is
+   * accepted is kept by the library where {@code known-hosts} names a file, else by the app: {@link
+   * TunProxyHostKey#line}.
+   */
+  default void onVerifyHostKey(Question question, TunProxyHostKey key) {
     question.refuse();
   }
 

@@ -84,6 +84,7 @@ public final class ServiceTest {
       life();
       retries();
       failsForGood();
+      newSettings();
       refusals();
       blockedListener();
       lockdown();
@@ -234,6 +235,27 @@ public final class ServiceTest {
     echo();
     stop(service);
     Files.delete(hosts);
+  }
+
+  /** A start after a failure goes by the settings of now, and the interface is there all the time. */
+  private static void newSettings() throws Exception {
+    Service service = created();
+    service.made =
+        () -> new TunnelSettings("test", config().set("known-hosts", "").set("host-key-policy", "strict"));
+    network();
+    service.onStartCommand(null, 0, 1);
+    service.until(TunProxyState.FAILED);
+    service.made = () -> new TunnelSettings("test", config().set("no-such-key", "1"));
+    service.onStartCommand(null, 0, 2);
+    until(() -> service.heard.toString().contains("no-such-key"), "it is told");
+    UnitTest.that(Device.now.interfaces == 1, "nothing goes round it");
+    service.made = ServiceTest::settings;
+    service.onStartCommand(null, 0, 3);
+    service.until(TunProxyState.ONLINE);
+    until(() -> Device.now.interfaces == 1, "one interface");
+    UnitTest.that(Device.now.established.size() == 2, "it came before the other went");
+    echo();
+    stop(service);
   }
 
   private static void refusals() throws Exception {

@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.tunproxy.LinuxTun;
+import org.tunproxy.TunProxyHostKey;
 import org.tunproxy.TunProxyListener;
 import org.tunproxy.TunProxyState;
 
@@ -11,6 +12,7 @@ import org.tunproxy.TunProxyState;
 class Ear implements TunProxyListener {
   final List<String> log = new CopyOnWriteArrayList<>();
   final List<String> questions = new CopyOnWriteArrayList<>();
+  final List<String> keys = new CopyOnWriteArrayList<>(); // lines for known_hosts
   final List<String> names = new CopyOnWriteArrayList<>();
   final AtomicInteger sockets = new AtomicInteger();
   final AtomicInteger owners = new AtomicInteger();
@@ -48,9 +50,10 @@ class Ear implements TunProxyListener {
   }
 
   @Override
-  public void onVerifyHostKey(Question question, String host, String type, String fingerprint) {
+  public void onVerifyHostKey(Question question, TunProxyHostKey key) {
     calls.incrementAndGet();
-    questions.add(host + " " + type + " " + fingerprint);
+    questions.add(key.host + " " + key.type + " " + key.fingerprint);
+    keys.add(key.line);
     question.answer("yes");
   }
 

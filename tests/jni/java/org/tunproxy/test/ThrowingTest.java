@@ -4,6 +4,7 @@ import java.util.function.Supplier;
 import org.tunproxy.LinuxTun;
 import org.tunproxy.TunProxy;
 import org.tunproxy.TunProxyConfig;
+import org.tunproxy.TunProxyHostKey;
 import org.tunproxy.TunProxyState;
 
 /** Listeners that throw: it counts as a refusal, is told to the log, and harms nothing else. */
@@ -44,9 +45,9 @@ final class ThrowingTest {
     }
 
     @Override
-    public void onVerifyHostKey(Question question, String host, String type, String fingerprint) {
+    public void onVerifyHostKey(Question question, TunProxyHostKey key) {
       maybe("onVerifyHostKey");
-      super.onVerifyHostKey(question, host, type, fingerprint);
+      super.onVerifyHostKey(question, key);
     }
 
     @Override

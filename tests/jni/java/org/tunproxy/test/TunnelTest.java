@@ -38,6 +38,7 @@ final class TunnelTest {
       Check.that(tunnel.stats().state == TunProxyState.STOPPED, "stopped");
       again(tunnel, ear);
     }
+    keptKey(ear.keys.get(0));
     int calls = ear.calls.get();
     Thread.sleep(100);
     Check.that(ear.calls.get() == calls, "nothing is heard after close()");
@@ -104,6 +105,22 @@ final class TunnelTest {
     tunnel.start(fd, Place.MTU); // still ours after the failure
     ear.until(TunProxyState.ONLINE);
     Place.echo(1000);
+  }
+
+  /** The line of an accepted key answers for it where no file does. */
+  private static void keptKey(String line) throws Exception {
+    Ear ear = new Ear();
+    try (TunProxy tunnel = new TunProxy(ear)) {
+      tunnel.configure(
+          Place.byAddress()
+              .set("ssh", "root@server.test")
+              .set("known-hosts", "")
+              .set("known-host", line));
+      tunnel.start(LinuxTun.open(Place.TUN), Place.MTU);
+      ear.until(TunProxyState.ONLINE);
+      Place.echo(1000);
+    }
+    Check.that(ear.questions.isEmpty(), "asked: " + ear.questions);
   }
 
   interface Call {

@@ -9,6 +9,7 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.UnknownHostException;
 import java.nio.ByteBuffer;
+import org.tunproxy.TunProxyHostKey;
 import org.tunproxy.TunProxyListener;
 import org.tunproxy.TunProxyState;
 
@@ -52,8 +53,8 @@ final class ServiceListener implements TunProxyListener {
   }
 
   @Override
-  public void onVerifyHostKey(Question question, String host, String type, String fingerprint) {
-    app.onVerifyHostKey(question, host, type, fingerprint);
+  public void onVerifyHostKey(Question question, TunProxyHostKey key) {
+    app.onVerifyHostKey(question, key);
   }
 
   @Override

@@ -30,7 +30,8 @@ import org.tunproxy.TunProxyState;
  *
  * <p>The interface stays up while the tunnel reconnects and when it has failed, so that nothing goes round it.
  * A failure that may pass (no network, no server) is tried again after growing pauses, and at once on another
- * network; a refused host key or login waits for the user, who puts it right and starts the service again. The
+ * network; a refused host key or login waits for the user, who puts it right and starts the service again. Each such start
+ * asks for {@link #settings} anew. The
  * interface is gone after {@link #ACTION_STOP}, {@link #onRevoke} or the end of the service. There is no loopback
  * listener unless the configuration asks for one: any app could use it.
  */
@@ -57,7 +58,10 @@ public abstract class TunProxyVpnService extends VpnService {
         }
       };
 
-  /** What to establish; called for each start, and by the system for an always-on VPN. */
+  /**
+   * What to establish; asked for each start where no tunnel runs: the app's, or the system's for an always-on
+   * VPN. What the app changes meanwhile counts from {@link #ACTION_STOP} and another start on.
+   */
   protected abstract TunnelSettings settings();
 
   /** Shown while the service runs; {@code state} is the tunnel's. */
@@ -126,20 +130,25 @@ public abstract class TunProxyVpnService extends VpnService {
   }
 
   private void startTunnel() {
-    TunnelRun running = run;
-    if (running != null) {
-      running.restartIfFailed();
+    TunnelRun former = run;
+    if (former != null && !former.stands()) {
       return;
     }
     TunProxyListener app = listener();
     try {
       TunnelSettings settings = settings();
       warnInLockdown(settings, app);
+      if (former != null) {
+        former.stop();
+      }
       TunnelRun starting = new TunnelRun(worker, this::establish, settings);
       run = starting;
       starting.begin(
           new ServiceListener(
               this, network, app, (changed, reason) -> onState(starting, changed, reason)));
+      if (former != null) {
+        former.end(); // only now, so that there is always an interface
+      }
     } catch (TunProxyException
         | PackageManager.NameNotFoundException
         | IOException
@@ -148,9 +157,11 @@ public abstract class TunProxyVpnService extends VpnService {
           failure instanceof TunProxyException
               ? ((TunProxyException) failure).result()
               : TunProxyException.OTHER;
-      run = null;
+      run = former;
       app.onState(TunProxyState.FAILED, reason, String.valueOf(failure.getMessage()));
-      stopTunnel();
+      if (former == null) {
+        stopTunnel();
+      }
     }
   }
 

@@ -151,16 +151,27 @@ final class TunnelRun {
     }
   }
 
-  /** The user asks for a start: one that failed, for whatever reason, begins again. */
-  void restartIfFailed() {
+  /** It has failed, or was stopped: it carries nothing, but keeps its interface. */
+  boolean stands() {
     TunProxy running = tunnel;
     try {
-      if (running != null && running.stats().state == TunProxyState.FAILED) {
-        pause = FIRST_PAUSE_MILLIS;
-        retryNow(TunProxyException.OTHER);
-      }
+      TunProxyState state = running == null ? TunProxyState.STOPPED : running.stats().state;
+      return state == TunProxyState.FAILED || state == TunProxyState.STOPPED;
     } catch (TunProxyException closed) {
-      // It is about to end.
+      return true;
+    }
+  }
+
+  /** Is tried no more. The interface stays, until {@link #end}. */
+  void stop() {
+    cancelRetry();
+    tell(running -> running.stop(STOP_MILLIS));
+  }
+
+  private void cancelRetry() {
+    if (retry != null) {
+      retry.cancel(false);
+      retry = null;
     }
   }
 
@@ -179,12 +190,9 @@ final class TunnelRun {
 
   /** Ends the tunnel and the interface. */
   void end() {
+    cancelRetry();
     TunProxy ending = tunnel;
     tunnel = null;
-    if (retry != null) {
-      retry.cancel(false);
-      retry = null;
-    }
     if (ending != null) {
       end(ending);
     }
