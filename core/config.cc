@@ -79,8 +79,9 @@ Result<void> Config::check() const {
   if (!tun && dns.fake) {
     return usage("--dns fake answers programs through the TUN: it contradicts --no-tun");
   }
-  if (!command.empty() && !excluded.empty()) {
-    return usage("--exclude does not go with -- COMMAND: its network has no other way out");
+  if (!command.empty() && !(tun_name.empty() && routes.empty() && excluded.empty())) {
+    return usage(
+        "--tun, --route and --exclude do not go with -- COMMAND: its network has no other way out");
   }
   if (auto good = check_listener_tls(listener.tls); !good) return good;
   if (auto good = check_upstream_tls(socks5); !good) return good;

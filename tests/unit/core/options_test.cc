@@ -233,6 +233,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadLine{"--ssh a --no-tun --socks 127.0.0.1:1 -- ls", "--no-tun"},
         BadLine{"--ssh a --", "command"}, BadLine{"--socks5 b --identity i", "--ssh"},
         BadLine{"--ssh a --exclude 10.0.0.0/8 -- ls", "--exclude"},
+        BadLine{"--ssh a --route 10.0.0.0/8 -- ls", "--route"},
+        BadLine{"--ssh a --tun tun7 -- ls", "--tun"},
         BadLine{"--ssh a --socks 127.0.0.1:1 --socks-client-ca c", "needs --socks-tls"},
         BadLine{"--ssh a --socks 127.0.0.1:1 --socks-tls-minimum 1.2", "needs --socks-tls"},
         BadLine{"--socks5 b --socks5-ca c", "--socks5-ca needs --socks5 tls://"},
