@@ -8,6 +8,7 @@
 #include <exception>
 #include <new>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "bindings/c/instance.h"
@@ -141,6 +142,8 @@ int tunproxy_create(const tunproxy_callbacks* callbacks, tunproxy_tunnel** insta
 
 int tunproxy_set(tunproxy_tunnel* instance, const char* key, const char* value) {
   if (key == nullptr || value == nullptr) return wrong_argument("key or value is a null pointer");
+  // The default of an instance, as its constructor has it.
+  if (*value == '\0' && std::string_view(key) == "ssh-config") value = "none";
   return with(instance, [&](Instance& self) {
     return self.configure([&](Config& config) { return tunproxy::set(config, key, value); });
   });

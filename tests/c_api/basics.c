@@ -73,6 +73,9 @@ void test_configuration(void) {
   OK(tunproxy_set(tunnel, "host-key-policy", "accept-new"));
   CHECK(tunproxy_start_proxy(tunnel) == TUNPROXY_ERROR_CONFIG); /* where would it be remembered? */
   CHECK(strstr(tunproxy_error_text(), "known-hosts") != NULL);
+  OK(tunproxy_set(tunnel, "ssh-config", "auto"));
+  OK(tunproxy_set(tunnel, "ssh-config", "")); /* the user's files are not asked for any more */
+  CHECK(tunproxy_start_proxy(tunnel) == TUNPROXY_ERROR_CONFIG);
   destroy(tunnel);
 }
 
