@@ -120,7 +120,7 @@ struct Socks5Settings {
   bool clear_udp = false;  ///< UDP, which TLS does not protect, is carried all the same
 };
 
-/// An account of the listener. The password is the file's first line, plain or hashed.
+/// An account of the listener. What the file has: see socks5::load_user().
 struct SocksUser {
   std::string name;
   std::string password_file;

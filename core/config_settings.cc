@@ -151,15 +151,19 @@ std::vector<Setting> upstream_settings() {
 
 std::vector<Setting> tun_settings() {
   std::vector<Setting> device = {
-      rival_of("no-tun", one({"tun", "NAME", "Name of the TUN (default: the first free tunproxyN)"},
-                             TUNPROXY_FIELD(tun_name), text_form())),
+      rival_of("no-tun",
+               one({"tun", "NAME",
+                    "Name of the TUN, of a whole machine (default: the first free tunproxyN)"},
+                   TUNPROXY_FIELD(tun_name), text_form())),
       rival_of("tun", no_tun_setting()),
       one({"mtu", "N", "MTU of the TUN"}, TUNPROXY_FIELD(mtu),
           short_form(Config::kSmallestMtu, Config::kLargestMtu)),
       many({"route", "CIDR",
-            "Tunnel this block only (repeatable; default: everything, IPv4 and IPv6)"},
+            "Of a whole machine: tunnel this block only (repeatable; default: everything, IPv4 and "
+            "IPv6)"},
            TUNPROXY_FIELD(routes), cidr_form()),
-      many({"exclude", "CIDR", "Leave this block out of the tunnel (repeatable)"},
+      many({"exclude", "CIDR",
+            "Of a whole machine: leave this block out of the tunnel (repeatable)"},
            TUNPROXY_FIELD(excluded), cidr_form()),
   };
   for (Setting& setting : device) setting.instead = kOwnDevice;
@@ -173,7 +177,9 @@ std::vector<Setting> listener_settings() {
            "Listen for SOCKS5, SOCKS4 and HTTP CONNECT clients (default: no listener)"},
           TUNPROXY_FIELD(listener.at), endpoint_form()),
       many({"socks-user", "NAME:FILE",
-            "Ask clients for a name and the password in the FILE's first line (repeatable)"},
+            "Ask clients for a name and a password; the FILE has lines NAME:HASH, or one line with "
+            "a "
+            "hash or the password (repeatable)"},
            TUNPROXY_FIELD(listener.users), socks_user_form()),
       one({"socks-open", "", "Ask nobody, though the listener can be reached from elsewhere"},
           TUNPROXY_FIELD(listener.open), flag_form()),
@@ -210,10 +216,9 @@ std::vector<Setting> datagram_settings() {
                                  {"none", UdpCarrier::none}})),
       one({"udpgw", "HOST[:PORT]", "badvpn udpgw, as the server sees it (default: 127.0.0.1:7300)"},
           TUNPROXY_FIELD(udpgw), target_form(Config::kDefaultUdpgwPort)),
-      one({"udp-associations", "N",
-           "Local ports with UDP through the tunnel at the same time, at most"},
+      one({"udp-associations", "N", "Of the TUN: local ports with UDP at the same time, at most"},
           TUNPROXY_FIELD(udp_associations), number_form(1, 100)),
-      one({"udp-idle", "SECONDS", "Seconds after which an unused one is given up"},
+      one({"udp-idle", "SECONDS", "Of the TUN: seconds after which an unused one is given up"},
           TUNPROXY_FIELD(udp_idle), number_form(1, 86400)),
       one({"dns", "WHO",
            "Who resolves names: server (its own resolver; a SOCKS5 server as with fake), "

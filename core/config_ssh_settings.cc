@@ -129,12 +129,12 @@ std::vector<Setting> host_key_settings() {
            "strict)"},
           TUNPROXY_FIELD(ssh.login.host_keys), policy_form()),
       many({"known-hosts", "FILE",
-            "File of known host keys (repeatable; default: ~/.ssh/known_hosts and "
-            "/etc/ssh/ssh_known_hosts)"},
+            "File of known host keys, beside the system's (repeatable; default: "
+            "~/.ssh/known_hosts and known_hosts2)"},
            TUNPROXY_FIELD(ssh.login.known_hosts), path_form()),
       many({"system-known-hosts", "FILE",
             "The same, but no key is ever added (repeatable; default: "
-            "/etc/ssh/ssh_known_hosts)"},
+            "/etc/ssh/ssh_known_hosts and ssh_known_hosts2; none: no such file)"},
            TUNPROXY_FIELD(ssh.login.system_known_hosts), path_form()),
       many({"known-host", "LINE", "A known host key itself, as a line of such a file (repeatable)"},
            TUNPROXY_FIELD(ssh.login.known_host_lines), known_host_form()),

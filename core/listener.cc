@@ -36,6 +36,7 @@ void count(const socks5::ServerStats& stats,
   add("connections", "unheard", stats.dropped);
   add("connections", "evicted", stats.evicted);
   add("connections", "late", stats.late);
+  add("connections", "without_tls", stats.insecure);
   add("connections", "malformed", stats.malformed);
   add("connections", "over_limit", stats.over_limit);
   add("passwords", "right", stats.credentials_right);

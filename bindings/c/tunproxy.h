@@ -46,7 +46,7 @@ extern "C" {
 /** The binary interface that this header describes; see tunproxy_abi_version(). @since 0.2 */
 #define TUNPROXY_ABI_VERSION 1
 
-/** Instances that may run in a process at the same time. @since 0.2 */
+/** Instances that may exist in a process at the same time. @since 0.2 */
 #define TUNPROXY_MAX_INSTANCES 16
 
 /** One tunnel. @since 0.2 */
@@ -64,7 +64,7 @@ typedef enum tunproxy_result {
   TUNPROXY_ERROR_HOST_KEY = 7,       /**< the server's key is refused */
   TUNPROXY_ERROR_AUTHENTICATION = 8, /**< the server refuses the login */
   TUNPROXY_ERROR_UNREACHABLE = 9,    /**< the server cannot be reached */
-  TUNPROXY_ERROR_PERMISSION = 10,    /**< the system or a callback refused */
+  TUNPROXY_ERROR_PERMISSION = 10,    /**< the system refused: a port, a file */
   TUNPROXY_ERROR_PROTOCOL = 11,      /**< what answers there is no such server */
   TUNPROXY_ERROR_DEVICE = 12,        /**< the packet device is gone */
   TUNPROXY_ERROR_OTHER = 13          /**< see the text */
@@ -108,7 +108,7 @@ typedef struct tunproxy_host_key {
   const char* host;        /**< as it is written in a known_hosts file: `host` or `[host]:port` */
   const char* type;        /**< "ssh-ed25519" … */
   const char* fingerprint; /**< "SHA256:…", as OpenSSH shows it */
-  const char* line;        /**< to be kept and handed in as `known-host`: "host ssh-ed25519 AAAA…" */
+  const char* line; /**< to be kept and handed in as `known-host`: "host ssh-ed25519 AAAA…" */
 } tunproxy_host_key;
 
 /** Room for the addresses of a name. @since 0.2 */
@@ -146,7 +146,8 @@ typedef struct tunproxy_callbacks {
   /**
    * Called for every outer socket, between socket() and connect(), in the instance's thread:
    * Android's VpnService.protect(). Returns 0, or anything else to refuse: the socket is closed
-   * then. The descriptor stays the library's.
+   * then, and its server counts as one that cannot be reached. The descriptor stays the library's.
+   * Not called for the sockets of the system's resolver: see `resolve`.
    */
   int (*protect_socket)(void* user, int fd);
   /**
@@ -162,10 +163,11 @@ typedef struct tunproxy_callbacks {
   /**
    * The server shows a key that no file of known hosts has. To be answered by tunproxy_answer()
    * with "yes" or tunproxy_refuse(), now or later, from any thread. NULL, or a `host-key-policy`
-   * other than `ask`: unknown keys are refused, or accepted once and remembered (`accept-new`).
-   * What is accepted goes into the first file of `known-hosts`, and holds until the tunnel stops
-   * where there is none that can be written; programs that keep keys themselves hand them in as
-   * `known-host`. A changed key is always refused. From a thread of its own, which may block.
+   * other than `ask`: unknown keys are refused, or accepted once and remembered (`accept-new`,
+   * which needs a file in `known-hosts`). What is accepted goes into the first file of
+   * `known-hosts`, and holds until the tunnel stops where there is none that can be written;
+   * programs that keep keys themselves hand them in as `known-host`. A changed key is always
+   * refused. From a thread of its own, which may block.
    */
   void (*verify_host_key)(void* user, tunproxy_question question, const tunproxy_host_key* key);
   /**
@@ -195,13 +197,13 @@ typedef struct tunproxy_callbacks {
 typedef struct tunproxy_stats {
   size_t size; /**< sizeof(tunproxy_stats), set by the program; then as much as is filled in */
   tunproxy_state state;     /**< now */
-  uint32_t sessions;        /**< SSH connections now */
+  uint32_t sessions;        /**< SSH connections now, also those that are being made anew */
   uint32_t tcp_flows;       /**< open now */
   uint32_t udp_flows;       /**< associations open now */
   uint64_t flows;           /**< TCP flows and UDP associations so far */
-  uint64_t refused;         /**< of them refused by rules */
-  uint64_t bytes_up;        /**< payload of all flows, from the device */
-  uint64_t bytes_down;      /**< to the device */
+  uint64_t refused;         /**< of them refused by rules, here or at the server */
+  uint64_t bytes_up;        /**< payload of all flows, from the device and the listener */
+  uint64_t bytes_down;      /**< to them */
   uint64_t packets_in;      /**< from the device */
   uint64_t packets_out;     /**< to the device */
   uint64_t packets_dropped; /**< malformed, or without room */
@@ -216,9 +218,9 @@ typedef struct tunproxy_flow {
   int protocol;    /**< 6 TCP, 17 UDP */
   int32_t owner;   /**< of `flow_owner`; -1: unknown */
   uint64_t age_ms; /**< milliseconds since it began */
-  uint64_t bytes_up;   /**< payload, from the device */
-  uint64_t bytes_down; /**< to the device */
-  char source[64];     /**< "192.0.2.1:4711" */
+  uint64_t bytes_up;   /**< payload, from the device or the listener */
+  uint64_t bytes_down; /**< to it */
+  char source[64];     /**< "192.0.2.1:4711"; "" for flows of the listener */
   char target[280];    /**< "host:port"; "" for UDP */
 } tunproxy_flow;
 

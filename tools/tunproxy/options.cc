@@ -24,8 +24,8 @@ constexpr const char* kDescription =
 
 constexpr const char* kExitCodes =
     "Exit codes: 0 success, 1 failure, 2 usage, 3 host key refused, 4 authentication failed,\n"
-    "5 cannot reach the server, 6 no permission for the TUN; with -- COMMAND that of the command\n"
-    "(126 not executable, 127 not found, 128+N ended by signal N).";
+    "5 cannot reach the server, 6 no permission for the TUN, 128+N ended by signal N before the\n"
+    "tunnel was up; with -- COMMAND that of the command (126 not executable, 127 not found).";
 
 // Options that are no part of the configuration.
 struct General {

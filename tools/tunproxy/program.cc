@@ -175,12 +175,12 @@ void Program::watch_names() {
   if (!host_ || !host_->names_have_links()) return;
   using linux_host::LinkSetting;
   auto found = std::make_shared<std::vector<LinkSetting>>();
-  names_watch_ =
-      loop_->work([found, tun = host_->tun().name] { *found = linux_host::ways_beside(tun); },
-                  [this, found] {
-                    auto taken = host_->take_away_too(*found);
-                    if (!taken) log::warn("{}", taken.error().message);
-                  });
+  names_watch_ = loop_->run_in_thread(
+      [found, tun = host_->tun().name] { *found = linux_host::ways_beside(tun); },
+      [this, found] {
+        auto taken = host_->take_away_too(*found);
+        if (!taken) log::warn("{}", taken.error().message);
+      });
 }
 
 void Program::on_signal(int signal_number) {
