@@ -12,6 +12,12 @@ quick=false
 readonly jobs=$(nproc)
 # Lets clones in different folders share what was compiled.
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+# A busy machine is no defect: what fails beside others gets one more chance alone.
+run_tests() { # BUILD [-R PATTERN]
+  ctest --test-dir "build/$1" "${@:2}" -j "$jobs" --output-on-failure --progress && return
+  step "once more, alone"
+  ctest --test-dir "build/$1" --rerun-failed --output-on-failure
+}
 step() { printf '\n== %s (%s)\n' "$1" "$(date +%T)"; }
 
 build() { # PRESET [TARGET…]
@@ -30,7 +36,8 @@ build release
 # Ten minutes, and gently: it is waited for at the end.
 TUNPROXY_SOAK_MINUTES=10 TUNPROXY=$PWD/build/release/tunproxy nice tests/integration/run.sh soak >build/soak.log 2>&1 &
 readonly soak=$!
-trap 'kill -KILL "$soak" 2>/dev/null || true' EXIT  # its namespace ends with it
+release_run=
+trap 'kill -KILL "$soak" $release_run 2>/dev/null || true' EXIT  # their namespaces end with them
 
 if ! $quick; then
   step "build: clang, the program and the fuzzers"
@@ -40,23 +47,23 @@ if ! $quick; then
 fi
 
 step "unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
-ctest --test-dir build/asan -j "$jobs" --output-on-failure --progress
+run_tests asan
 
 step "the library as it is installed: starts, bulk, symbols, package files, reference"
-ctest --test-dir build/release -R '^c_api' -j "$jobs" --output-on-failure
+run_tests release -R '^c_api'
 
 if ! $quick; then
   step "fuzzers, a minute each"
   ctest --test-dir build/fuzz -R '^fuzz_' -j "$jobs" --output-on-failure
 
   step "threads under ThreadSanitizer"
-  ctest --test-dir build/tsan -R '^c_api(_fuzz)?$' -j "$jobs" --output-on-failure
+  run_tests tsan -R '^c_api(_fuzz)?$'
 fi
 
 # Both at the same time: a scenario waits more than it computes. Each has namespaces of its own.
 step "integration tests against real servers, in network namespaces: the release and the sanitized build"
 TUNPROXY=$PWD/build/release/tunproxy tests/integration/run.sh --except soak >build/integration.log 2>&1 &
-readonly release_run=$!
+release_run=$!
 sanitized=0
 TUNPROXY=$PWD/build/asan/tunproxy tests/integration/run.sh --sanitized || sanitized=$?
 released=0

@@ -22,7 +22,6 @@
 namespace tunproxy::io {
 namespace {
 
-constexpr Duration kPatience = 300ms;     // between its last byte and its exit
 constexpr int kMillisecondsToExit = 100;  // between SIGHUP and SIGKILL
 
 constexpr unsigned kCloseOnExec = 1U << 2;  // CLOSE_RANGE_CLOEXEC, which older headers lack
@@ -145,6 +144,7 @@ Result<std::unique_ptr<Child>> Child::start(Loop& loop, const ChildOptions& opti
 Child::Child(Loop& loop, const ChildOptions& options, pid_t pid, UniqueFd exited, Pipes pipes)
     : name_(options.name),
       endless_(options.endless),
+      time_to_exit_(options.patience),
       pid_(pid),
       exit_fd_(std::move(exited)),
       complaints_(std::move(pipes.complaints)),
@@ -186,7 +186,7 @@ void Child::look() {
                     (to_->error() != nullptr && from_->peek().empty());
   if (over && state_ == State::running) {
     set_state(State::closing);
-    patience_.start(exited_ ? 0ms : kPatience);
+    patience_.start(exited_ ? 0ms : time_to_exit_);
   }
   if (look_again_) look_again_();
 }

@@ -26,6 +26,7 @@ struct ChildOptions {
   std::string name = "the command";  ///< for errors
   PrepareChild prepare;              ///< may be empty
   bool endless = false;              ///< its end is an error, whatever its exit status
+  Duration patience = 300ms;         ///< between its last byte and its exit
 };
 
 /// The process has a session of its own: no terminal, and none of its signals. Destroying this ends
@@ -72,6 +73,7 @@ class Child final : public net::Stream {
 
   const std::string name_;
   const bool endless_;
+  const Duration time_to_exit_;
   const pid_t pid_;
   State state_ = State::running;
   Error error_;

@@ -200,16 +200,19 @@ void test_pause(void) {
   struct server server;
   CHECK(server_start(&server, FAR_END));
   mover_make(&mover, "TEST_SERVER_1");
-  OK(tunproxy_set(mover.tunnel, "keepalive", "1"));
+  OK(tunproxy_set(mover.tunnel, "keepalive", "5"));
   mover_go(&mover);
   CHECK(ear_wait_log(&mover.ear, "UDP"));
   struct server app = {.port = server.port};
   struct flows flows = {&app, &mover};
   CHECK(place_run(&mover.place, dial_there, &flows));
   OK(tunproxy_pause(mover.tunnel));
-  poll(NULL, 0, 1500); /* what was under way */
-  const uint64_t before = packets_to_server();
-  poll(NULL, 0, 4000); /* four times the keepalive */
+  uint64_t before;
+  do { /* what was under way */
+    before = packets_to_server();
+    poll(NULL, 0, 2000);
+  } while (packets_to_server() != before);
+  poll(NULL, 0, 8000); /* twice the keepalive with the above */
   const uint64_t asleep = packets_to_server() - before;
   if (!CHECK(asleep == 0)) fprintf(stderr, "%lu packets\n", asleep);
   OK(tunproxy_wake(mover.tunnel));

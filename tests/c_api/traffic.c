@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,9 +46,14 @@ int dial(const char *address, uint16_t port) {
   return -1;
 }
 
+/* Given to nobody else in this process. */
 char *free_address(char text[32]) {
-  uint16_t port = 0;
-  close(listen_at("127.0.0.1", &port));
+  static _Atomic unsigned char given[UINT16_MAX + 1];
+  uint16_t port;
+  do {
+    port = 0;
+    close(listen_at("127.0.0.1", &port));
+  } while (atomic_exchange(&given[port], 1));
   snprintf(text, 32, "127.0.0.1:%d", port);
   return text;
 }

@@ -22,7 +22,7 @@ def expect(program, code, *words):
 def test_command_without_root(world):
     """`-- COMMAND` as an ordinary user: names, TCP, the command's own exit code."""
     os.chown(world.path("user_key"), NOBODY, NOBODY)
-    curl = world.tunproxy(*world.ssh_arguments(), "--", "curl", "-sS", "--max-time", "20", "http://web.test/", user=NOBODY)
+    curl = world.tunproxy(*world.ssh_arguments(), "--", "curl", "-sS", "--max-time", "60", "http://web.test/", user=NOBODY)
     check(curl.wait() == 0, f"curl through the tunnel: {curl.err()}")
     check(curl.output() == "hello from the other side\n", curl.output())
     seven = world.tunproxy(*world.ssh_arguments(), "--", "sh", "-c", "exit 7", user=NOBODY)
@@ -32,7 +32,7 @@ def test_command_without_root(world):
 def test_command_as_root(world):
     up = world.tunproxy(*world.ssh_arguments(), "--", sys.executable, TRAFFIC, "up", GOOD, str(5 << 20))
     check(up.wait() == 0, up.err())
-    six = world.tunproxy(*world.ssh_arguments(), "--", "curl", "-sS", "-6", "--max-time", "20", "http://web6.test/")
+    six = world.tunproxy(*world.ssh_arguments(), "--", "curl", "-sS", "-6", "--max-time", "60", "http://web6.test/")
     check(six.wait() == 0 and six.output().startswith("hello"), six.err())
 
 
@@ -53,11 +53,11 @@ def test_socks_listener(world):
     world.socks_tunnel(1090)
     for way in ("--socks5-hostname", "--socks5"):
         host = "web.test" if way.endswith("hostname") else GOOD
-        code, output = world.run(["curl", "-sS", "--max-time", "20", way, "127.0.0.1:1090", f"http://{host}/"])
+        code, output = world.run(["curl", "-sS", "--max-time", "60", way, "127.0.0.1:1090", f"http://{host}/"])
         check(code == 0 and "hello" in output, output)
-    code, output = world.run(["curl", "-sS", "--max-time", "20", "--socks5", "127.0.0.1:1090", f"http://[{GOOD6}]/"])
+    code, output = world.run(["curl", "-sS", "--max-time", "60", "--socks5", "127.0.0.1:1090", f"http://[{GOOD6}]/"])
     check(code == 0 and "hello" in output, output)
-    code, output = world.run(["curl", "-sS", "--max-time", "20", "--socks5", "127.0.0.1:1090", f"http://{GOOD}:9/"])
+    code, output = world.run(["curl", "-sS", "--max-time", "60", "--socks5", "127.0.0.1:1090", f"http://{GOOD}:9/"])
     check(code == 97 and "(5)" in output, f"a refused target is reply 5: {output}")
     check(world.run(["ip", "-br", "link", "show", "type", "tun"])[1].strip() == "", "no TUN")
 

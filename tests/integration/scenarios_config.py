@@ -43,7 +43,7 @@ def test_alias_of_the_users_ssh_config(world):
     write(world.path(".ssh/config"), "Include more\n")
     write(world.path(".ssh/more"), alias(world))
     with home_at(world.directory):
-        curl = world.tunproxy("--ssh", "box", "--", "curl", "-sS", "--max-time", "20", "http://web.test/")
+        curl = world.tunproxy("--ssh", "box", "--", "curl", "-sS", "--max-time", "60", "http://web.test/")
         check(curl.wait() == 0 and curl.output().startswith("hello"), curl.err())
         expect(world.tunproxy("--ssh", "box", "--ssh-config", "none", "--", "true"), 5, "box")
         write(world.path(".ssh/more"), alias(world, "  Nonsense yes\n"))
@@ -60,7 +60,7 @@ def test_ssh_config_is_overridden(world):
     refused = world.tunproxy("--config", world.path("my.toml"), "--", "true")
     check(refused.wait() == 4, f"a stranger's key: {refused.err()}")
     curl = world.tunproxy("--config", world.path("my.toml"), "--identity", world.path("user_key"), "--", "curl", "-sS",
-                          "--max-time", "20", "http://web.test/")
+                          "--max-time", "60", "http://web.test/")
     check(curl.wait() == 0 and curl.output().startswith("hello"), curl.err())
 
 

@@ -101,7 +101,7 @@ def test_names(world):
     check("NXDOMAIN" in world.run(["dig", "nothing.test"])[1], "a name that does not exist")
     code, output = world.run(["dig", "+short", "+tries=2", "@192.0.2.53", "web.test"])
     check(output.strip() == GOOD, f"whatever resolver a program asks: {output}")
-    code, output = world.run(["curl", "-sS", "--max-time", "20", "http://web.test/"])
+    code, output = world.run(["curl", "-sS", "--max-time", "60", "http://web.test/"])
     check(code == 0 and "hello" in output, output)
 
 

@@ -46,7 +46,8 @@ def command_line(*arguments, properties=(), classpath=("tunproxy.jar", "tunproxy
     """A JVM whose heap is all there from the start, so that growth is the library's."""
     built = os.path.dirname(FORMER["program"])
     return ["java", "-Xcheck:jni", "-Xms48m", "-Xmx48m", "-XX:+AlwaysPreTouch", "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1", "--add-opens=java.base/java.io=ALL-UNNAMED", f"-Djava.library.path={built}",
+            "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "--add-opens=java.base/java.io=ALL-UNNAMED",
+            f"-Djava.library.path={built}",
             *(f"-D{key}={value}" for key, value in properties),
             "-cp", ":".join(os.path.join(built, jar) for jar in classpath), *arguments]
 
@@ -64,7 +65,8 @@ def properties(world, rounds=0):
     ssh-keygen -q -p -P '' -N 'correct horse' -f {world.path("locked_key")}""")
     return [("place." + key, value) for key, value in (
         ("known_hosts_to_fill", world.path("new_known_hosts")), ("known_hosts", world.path("known_hosts")),
-        ("known_hosts_by_name", world.path("known_hosts_by_name")), ("locked_key", world.path("locked_key")), ("key", world.path("user_key")), ("traffic", TRAFFIC),
+        ("known_hosts_by_name", world.path("known_hosts_by_name")), ("locked_key", world.path("locked_key")),
+        ("key", world.path("user_key")), ("traffic", TRAFFIC),
         ("udp_traffic", UDP_TRAFFIC), ("sshd", world.sshd.pid), ("rounds", rounds),
         ("most_growth", scale(4 << 10, 24 << 10)))]  # KiB; sanitizers keep what is freed for a while
 

@@ -34,7 +34,7 @@ def test_next_start_after_kill(world):
     program.send(signal.SIGKILL)
     program.wait()
     # resolv.conf is still the crashed one's, so wait for the new instance by what only it can do.
-    again = world.tunproxy(*world.ssh_arguments(), "--", "curl", "-sS", "--max-time", "20", "http://web.test/")
+    again = world.tunproxy(*world.ssh_arguments(), "--", "curl", "-sS", "--max-time", "60", "http://web.test/")
     check(again.wait() in (0, 5), "one command neither needs nor undoes the machine's: " + again.err())
     next_one = world.tunproxy(*world.ssh_arguments(), "--tun", "next0")
     world.wait_up_by_route(next_one, "next0")

@@ -195,7 +195,7 @@ def test_reload_leaves_datagrams_alone(world):
     serve_udp(world)
     rules = write(world, "rules", "")
     program = world.machine_tunnel("--rules", rules)
-    world.spawn(CLIENT, "talk", [sys.executable, UDP_TRAFFIC, "talk", GOOD])
+    talk = world.spawn(CLIENT, "talk", [sys.executable, UDP_TRAFFIC, "talk", GOOD])
 
     def echoes():
         return len(world.text("talk.out").splitlines())
@@ -217,6 +217,8 @@ def test_reload_leaves_datagrams_alone(world):
     write(world, "rules", f"deny udp {GOOD}\n")
     program.send(signal.SIGHUP)
     until(lambda: udp_outcome(world, GOOD, ECHO_UDP) == "EHOSTUNREACH", "denied now")
+    talk.kill()  # or it would go on when the tunnel is gone
+    talk.wait()
 
 
 def test_reload_tells_all_that_is_wrong(world):

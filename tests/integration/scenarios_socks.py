@@ -281,7 +281,7 @@ def test_socks_hostile(world):
     """Lengths, commands and addresses that are none; fragments and strangers' datagrams. Others are served after it."""
     serve_udp(world)
     program = world.socks_tunnel(PORT, "--log-level", "debug")
-    until(lambda: CARRIED in program.err(), "UDP is carried", 30)
+    until(lambda: CARRIED in program.err(), "UDP is carried")
     code, output = world.run([PYTHON, os.path.join(HERE, "socks_hostile.py"), str(PORT)])
     check(code == 0, f"{output}\n{program.err()[-3000:]}")
     check(program.process.poll() is None, "it runs on")

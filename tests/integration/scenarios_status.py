@@ -36,12 +36,12 @@ def refused_by_rules(outcome):
 
 # A flow by SOCKS5 to an echo, which says so and then stays until it is ended.
 HOLD = f"""
-import socket
+import socket, sys
 sock = socket.create_connection(("127.0.0.1", {PORT}))
 sock.sendall(bytes([5, 1, 0]) + bytes([5, 1, 0, 1]) + socket.inet_aton("{GOOD}") + (7001).to_bytes(2, "big") + b"x")
 data = b""
 while len(data) < 13:
-    data += sock.recv(100)
+    data += sock.recv(100) or sys.exit("it ended")
 print(data[-1:].decode(), flush=True)
 sock.recv(1)
 print("ended", flush=True)
@@ -96,9 +96,9 @@ def test_account(world):
     check('tunproxy_flows_refused_total{reason="not allowed"} 1' in metrics, metrics)
     check(GOOD not in metrics and "web.test" not in metrics, "metrics tell no host")
 
-    lines = until(lambda: [json.loads(line) for line in open(log, encoding="utf-8")] if os.path.getsize(log) else None,
-                  "the access log")
-    check(len(lines) == 2 and lines[0]["down"] > 0 and lines[1]["end"] == "not allowed", str(lines))
+    until(lambda: world.text("access.log").count("\n") == 2, "the access log")
+    lines = sorted(map(json.loads, world.text("access.log").splitlines()), key=lambda line: line["id"])
+    check(lines[0]["down"] > 0 and lines[1]["end"] == "not allowed", str(lines))
     check("test" not in lines[0]["host"] and lines[0]["host"] != lines[1]["host"], "hashes, not hosts")
     os.rename(log, log + ".1")
     program.send(signal.SIGHUP)

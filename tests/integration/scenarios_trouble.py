@@ -2,7 +2,7 @@
 
 import signal
 
-from world import GOOD, check, scale, until
+from world import GOOD, TARGET, check, scale, sh, until
 
 MIB = 1 << 20
 
@@ -24,7 +24,8 @@ def test_server_dies_in_mid_transfer(world):
     """Flows end with an error, nothing hangs, nothing goes round the tunnel; the machine comes back whole."""
     program = world.machine_tunnel()
     broken = [world.traffic_in_background(f"break{n}", "break", GOOD, 8 << 30) for n in range(3)]
-    until(lambda: "Accepted publickey" in world.text("sshd.err"), "the session")
+    open_downloads = f"ip netns exec {TARGET} ss -Htn state established 'sport = :7003'"
+    until(lambda: sh(open_downloads).count("\n") == len(broken), "their connections")
     world.traffic("down", GOOD, 4 * MIB)
     world.kill_sshd()
     for n, process in enumerate(broken):

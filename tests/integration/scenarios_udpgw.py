@@ -28,11 +28,11 @@ def test_udpgw(world):
     """An account that may run nothing, and a udpgw beside its sshd; that one dies and comes back."""
     server = serve_udpgw(world)
     program = udp_tunnel(world, way=world.account("/usr/sbin/nologin"))
-    until(lambda: BY_UDPGW in program.err(), f"{BY_UDPGW}: {program.err()}", 30)
+    until(lambda: BY_UDPGW in program.err(), f"{BY_UDPGW}: {program.err()}")
     expect_udpgw_works(world)
     server.kill()
     server.wait()
-    until(lambda: NOT_CARRIED in program.err(), f"its end is told: {program.err()}", 30)
+    until(lambda: NOT_CARRIED in program.err(), f"its end is told: {program.err()}")
     check(udp(world, "outcome", GOOD) == "ECONNREFUSED", "nothing carries UDP")
     serve_udpgw(world)
     until(lambda: program.err().count(BY_UDPGW) == 2, f"it is found again: {program.err()}", 60)

@@ -300,8 +300,8 @@ def verb_break(host, total):
     """A download that is expected to break off by a reset: prints how. Wrong bytes, or an end in good order, are
     failures."""
     with connect(host, SOURCE) as sock:
-        sock.sendall(f"{total}\n".encode())
         try:
+            sock.sendall(f"{total}\n".encode())
             got = receive_sequence(sock)
         except OSError as error:
             return print("broke off:", error)

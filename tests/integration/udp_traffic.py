@@ -368,8 +368,9 @@ def verb_associate(port, target, *sizes):
         relay = associate(control)
         sock = udp_socket("127.0.0.1")
         sock.settimeout(AGAIN)
+        sent = []
         for size in map(int, sizes):
-            talk_by_socks(sock, relay, target, payload(size))
+            talk_by_socks(sock, relay, target, payload(size), sent)
     sock.connect(relay)
     deadline = time.monotonic() + LIMIT
     while time.monotonic() < deadline:
@@ -383,18 +384,27 @@ def verb_associate(port, target, *sizes):
     raise ValueError("the association outlives its connection")
 
 
-def talk_by_socks(sock, relay, target, message):
+def answer_by_socks(sock, relay, sent):
+    data, sender = sock.recvfrom(66000)
+    source = socks_address(GOOD6 if data[3] == 4 else GOOD, ECHO)
+    answer = data[3 + len(source):]
+    if sender != relay or data[:3 + len(source)] != b"\0\0\0" + source or answer not in sent:
+        raise ValueError(f"{len(data)} bytes from {sender}: {data[:30]!r}")
+    return answer
+
+
+def talk_by_socks(sock, relay, target, message, sent):
+    """Adds the message to those sent before, of which late answers may come."""
+    sent.append(message)
     deadline = time.monotonic() + LIMIT
     while time.monotonic() < deadline:
         sock.sendto(b"\0\0\0" + socks_address(target, ECHO) + message, relay)
         try:
-            data, sender = sock.recvfrom(66000)
+            while answer_by_socks(sock, relay, sent) != message:
+                pass
+            return
         except TimeoutError:
             continue
-        source = socks_address(GOOD6 if data[3] == 4 else GOOD, ECHO)
-        if sender != relay or data != b"\0\0\0" + source + message:
-            raise ValueError(f"{len(data)} bytes from {sender}: {data[:30]!r}")
-        return
     raise ValueError(f"no answer to {len(message)} bytes from {target}")
 
 
@@ -408,8 +418,9 @@ def verb_talk(host):
         message = b"number %d" % number
         try:
             sock.sendto(message, (host, ECHO))
-            if sock.recv(100) == message:
-                print(number, flush=True)
+            while sock.recv(100) != message:
+                pass  # a late answer
+            print(number, flush=True)
             time.sleep(0.02)
         except TimeoutError:
             pass

@@ -38,7 +38,7 @@ FORMER = {}  # of the machine: sanitized, keep, directory
 
 
 def prepare_machine(sanitized, keep):
-    """Private /run, /etc and /dev/net, once. REQUIRES: a mount namespace of our own."""
+    """Private /run, /etc, /dev/net and home, once. REQUIRES: a mount namespace of our own."""
     FORMER.update(sanitized=sanitized, keep=keep)
     program = os.path.abspath(os.environ.get("TUNPROXY", "build/release/tunproxy"))
     if not os.access(program, os.X_OK):
@@ -52,7 +52,10 @@ def prepare_machine(sanitized, keep):
     mount -t tmpfs -o mode=755 none /dev/net; mknod -m 0666 /dev/net/tun c 10 200
     rm -f /etc/resolv.conf /mnt/server-etc/resolv.conf
     echo nameserver 10.77.2.1 > /mnt/server-etc/resolv.conf
+    mkdir -m 700 /mnt/home
+    mount -t tmpfs none /var/lib/snmp
     """)
+    os.environ["HOME"] = "/mnt/home"  # browsers and others write there
 
 
 def last_directory():
@@ -85,7 +88,7 @@ class World:
     # -- building and tearing down
 
     def __enter__(self):
-        self.directory = tempfile.mkdtemp(prefix=f"tunproxy-{self.name}-")
+        self.directory = tempfile.mkdtemp(prefix=f"tunproxy-{self.name}-", dir=None if FORMER["keep"] else "/mnt")
         os.chmod(self.directory, 0o755)
         FORMER["directory"] = self.directory
         if os.path.lexists("/etc/resolv.conf"):
@@ -356,14 +359,14 @@ class World:
             check(program.process.poll() is None, f"ended early with {program.process.poll()}:\n{program.err()}")
             with open("/etc/resolv.conf", encoding="utf-8") as file:
                 return "198.18." in file.read()
-        until(up, f"the tunnel is up\n{program.err()}", 30)
+        until(up, f"the tunnel is up\n{program.err()}")
 
     def wait_up_by_route(self, program, name):
         """The same where resolv.conf says nothing: the unmarked default way leads through the TUN `name`."""
         def up():
             check(program.process.poll() is None, f"ended early with {program.process.poll()}:\n{program.err()}")
             return f"dev {name} " in self.run(["ip", "route", "get", GOOD])[1]
-        until(up, f"the tunnel is up\n{program.err()}", 30)
+        until(up, f"the tunnel is up\n{program.err()}")
 
     def socks_tunnel(self, port, *arguments):
         """--no-tun --socks; returns when it listens."""
@@ -372,5 +375,5 @@ class World:
         def listens():
             check(program.process.poll() is None, f"ended early with {program.process.poll()}:\n{program.err()}")
             return sh(f"ip netns exec {CLIENT} ss -Hltn 'sport = {port}'")
-        until(listens, "the SOCKS listener", 30)
+        until(listens, "the SOCKS listener")
         return program

@@ -21,7 +21,8 @@ class RelayHelper : public ::testing::TestWithParam<Kind> {
     helper_ = std::make_unique<HelperProcess>(helper_command(GetParam(), std::move(arguments)));
     udp::RelayOptions options;
     options.program = std::move(program);
-    options.probe_timeout = 15s;  // a machine under load is no failure of the helper
+    options.probe_timeout = 60s;  // a machine under load is no failure of the helper
+    options.queue.age = 60s;
     auto client = start_client(loop_, helper_->stream(loop_), options);
     if (!client) throw std::runtime_error(client.error().message + helper_->errors());
     client_ = *std::move(client);

@@ -84,7 +84,7 @@ Result<std::unique_ptr<udp::RelayClient>> start_client(io::Loop& loop,
       loop, std::move(stream), options,
       [&](Result<std::unique_ptr<udp::RelayClient>> result) { outcome = std::move(result); });
   run_until(
-      loop, [&] { return outcome.has_value(); }, 20s);
+      loop, [&] { return outcome.has_value(); }, 90s);
   if (!outcome) return Error{ErrorCode::general, "neither client nor error"};
   return std::move(*outcome);
 }

@@ -36,11 +36,19 @@ sockaddr_in loopback(uint16_t port) {
   return address;
 }
 
-uint16_t free_port() {
-  const UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address = loopback(0);
+// Holds a port, so that nobody else is given it, but for those who ask for it by its number.
+UniqueFd reserve_port() {
+  UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int yes = 1;
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  const sockaddr_in address = loopback(0);
+  ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  return socket;
+}
+
+uint16_t port_of(const UniqueFd& socket) {
+  sockaddr_in address{};
   socklen_t length = sizeof address;
-  ::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), length);
   ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length);
   return ntohs(address.sin_port);
 }
@@ -123,7 +131,7 @@ std::vector<Endpoint> forwards_below(pid_t parent) {
 
 }  // namespace
 
-Sshd::Sshd(const std::string& config) : port_(free_port()) {
+Sshd::Sshd(const std::string& config) : reserved_(reserve_port()), port_(port_of(reserved_)) {
   std::string pattern = (fs::temp_directory_path() / "tunproxy-sshd-XXXXXX").string();
   if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp");
   directory_ = pattern;
@@ -169,13 +177,13 @@ void Sshd::start() {
 
 void Sshd::wait_until_it_listens() const {
   const sockaddr_in address = loopback(port_);
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (std::chrono::steady_clock::now() < deadline) {
+    if (::waitpid(pid_, nullptr, WNOHANG) == pid_) break;
     const UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
       return;
     }
-    if (::waitpid(pid_, nullptr, WNOHANG) == pid_) break;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   std::ifstream log(directory_ / "sshd.log");

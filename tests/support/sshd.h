@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/base/address.h"
+#include "core/base/unique_fd.h"
 
 namespace tunproxy::testing {
 
@@ -50,6 +51,7 @@ class Sshd {
 
   std::filesystem::path directory_;
   std::string user_;
+  UniqueFd reserved_;
   uint16_t port_;
   pid_t pid_ = -1;
 };

@@ -16,13 +16,16 @@ namespace {
 using ::testing::HasSubstr;
 using testing::run_until;
 
+constexpr Duration kPatience = 60s;  // of a busy machine
+
 class ChildTest : public ::testing::Test {
  protected:
   void TearDown() override { child_.reset(); }
 
-  void start(const std::string& script, PrepareChild prepare = nullptr) {
-    auto child =
-        Child::start(loop_, {{"sh", "-c", script}, "the command", std::move(prepare), false});
+  void start(const std::string& script, PrepareChild prepare = nullptr,
+             Duration patience = kPatience) {
+    auto child = Child::start(
+        loop_, {{"sh", "-c", script}, "the command", std::move(prepare), false, patience});
     ASSERT_TRUE(child) << child.error().message;
     child_ = std::move(*child);
     watch();
@@ -93,7 +96,8 @@ TEST_F(ChildTest, ALineWithoutEndCounts) {
 }
 
 TEST_F(ChildTest, AnEndThatShouldNotBeIsAnErrorWithStatusZeroToo) {
-  auto child = Child::start(loop_, {{"sh", "-c", "echo bye; echo done >&2"}, "it", nullptr, true});
+  auto child = Child::start(
+      loop_, {{"sh", "-c", "echo bye; echo done >&2"}, "it", nullptr, true, kPatience});
   ASSERT_TRUE(child);
   child_ = std::move(*child);
   watch();
@@ -109,7 +113,7 @@ TEST_F(ChildTest, ASignalIsToldToo) {
 }
 
 TEST_F(ChildTest, WhatStopsReadingFails) {
-  start("exec 0<&-; echo closed; exec sleep 1000");
+  start("exec 0<&-; echo closed; exec sleep 1000", nullptr, 10ms);
   ASSERT_TRUE(until([&] { return received_ == "closed\n"; }));
   child_->write(as_bytes("x"));
   ASSERT_TRUE(until_over());
@@ -117,7 +121,7 @@ TEST_F(ChildTest, WhatStopsReadingFails) {
 }
 
 TEST_F(ChildTest, OutputIsReadThoughItExitedLongAgo) {
-  auto child = Child::start(loop_, {{"sh", "-c", "printf 12345"}, "it", nullptr, false});
+  auto child = Child::start(loop_, {{"sh", "-c", "printf 12345"}, "it", nullptr, false, kPatience});
   ASSERT_TRUE(child);
   child_ = std::move(*child);
   while (alive(child_->pid()) &&
@@ -134,7 +138,7 @@ TEST_F(ChildTest, OutputIsReadThoughItExitedLongAgo) {
 }
 
 TEST_F(ChildTest, WhatCannotRunIsSaidAtOnce) {
-  const auto child = Child::start(loop_, {{"/no/such/program"}, "it", nullptr, false});
+  const auto child = Child::start(loop_, {{"/no/such/program"}, "it", nullptr, false, kPatience});
   ASSERT_FALSE(child);
   EXPECT_EQ(child.error().code, ErrorCode::usage);
   EXPECT_THAT(child.error().message, HasSubstr("/no/such/program"));

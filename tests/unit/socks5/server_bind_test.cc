@@ -138,7 +138,7 @@ TEST(Bind, EndsWith06WhenNobodyComes) {
   FakeProxy proxy(loop);
   proxy.binds = true;
   ServerOptions options;
-  options.bind_timeout = 30ms;
+  options.bind_timeout = 1s;
   Server server(loop, proxy, options);
   ServedClient never_listens(loop, server);
   never_listens.send(bind_request());

@@ -4,6 +4,9 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "core/base/log.h"
 #include "core/socks5/server.h"
 #include "tests/unit/socks5/fake_proxy.h"
@@ -60,7 +63,7 @@ TEST_F(LifetimeTest, AHalfClosedFlowThatCarriesNothingEnds) {
 
 TEST_F(LifetimeTest, OneThatCarriesSomethingStaysAndSoDoesAnIdleOne) {
   ServerOptions options;
-  options.half_closed_idle = 30ms;
+  options.half_closed_idle = 300ms;
   serve(options);
   const auto idle = connected();
   const auto target_of_idle = std::move(target_);
@@ -69,13 +72,16 @@ TEST_F(LifetimeTest, OneThatCarriesSomethingStaysAndSoDoesAnIdleOne) {
   ASSERT_TRUE(run_until(loop_, [&] { return target_->ended(); }));
   // Each turn something moves; the other, of which nothing has ended, needs nothing.
   const Instant begin = loop_.now();
-  std::string said;
+  Instant moved = begin;
+  Duration longest{};
   io::Timer talk(loop_, [&] {
     target_->write(as_bytes("x"));
+    longest = std::max(longest, loop_.now() - std::exchange(moved, loop_.now()));
     talk.start(1ms);
   });
   talk.start(1ms);
-  EXPECT_TRUE(run_until(loop_, [&] { return loop_.now() - begin > 300ms; }));
+  EXPECT_TRUE(run_until(loop_, [&] { return loop_.now() - begin > 1s; }));
+  if (longest >= options.half_closed_idle / 2) GTEST_SKIP() << "the machine stood still";
   EXPECT_EQ(client->stream->error(), nullptr);
   EXPECT_EQ(idle->stream->error(), nullptr);
   talk.stop();

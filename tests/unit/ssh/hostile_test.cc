@@ -17,7 +17,7 @@ class HostileTest : public ::testing::Test {
  protected:
   void say(ByteVector payload) { connection_.peer->say(payload); }
   bool run_until(const std::function<bool()>& condition) {
-    return testing::run_until(loop_, condition, 10s);
+    return testing::run_until(loop_, condition, 60s);
   }
   void turn() {
     for (int i = 0; i < 10; ++i) loop_.run_once(false);

@@ -89,7 +89,7 @@ class PriorityTest : public SessionTest {
   // Whether it comes so far when no more than what may stand before it passes the gate, and itself.
   bool comes_through(size_t size, const std::function<bool()>& done) {
     gate_->allow(ssh::SendAhead::kLeast + kRecord + size + kOverhead);
-    return run_until(done, 10s);
+    return run_until(done, 60s);
   }
 
   Gate* gate_ = nullptr;

@@ -1,6 +1,7 @@
 // What a Supervisor does while there is no session, or while it is told to rest.
 #include <signal.h>
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -20,11 +21,14 @@ using State = ssh::Supervisor::State;
 // A login in which the user, or his agent, takes his time.
 class SlowLogin final : public ssh::Login {
  public:
-  SlowLogin(const Sshd& sshd, Duration takes)
-      : login_(sshd.user(), sshd.identity()), takes_(takes) {}
+  /// `under_way` is told while something takes its time here.
+  SlowLogin(const Sshd& sshd, Duration takes, std::atomic<bool>* under_way = nullptr)
+      : login_(sshd.user(), sshd.identity()), takes_(takes), under_way_(under_way) {}
   std::string host_key_algorithms() override { return login_.host_key_algorithms(); }
   Result<void> check_host_key(const ssh::HostKey& key) override {
+    if (under_way_ != nullptr) *under_way_ = true;
     std::this_thread::sleep_for(takes_);
+    if (under_way_ != nullptr) *under_way_ = false;
     return login_.check_host_key(key);
   }
   Result<bool> authenticate(_LIBSSH2_SESSION* session) override {
@@ -36,6 +40,7 @@ class SlowLogin final : public ssh::Login {
  private:
   KeyLogin login_;
   const Duration takes_;
+  std::atomic<bool>* under_way_;
 };
 
 // Leads to the server, or nowhere: a proxy that takes connections and is silent.
@@ -179,16 +184,17 @@ TEST_F(SupervisorWaitTest, WhileItIsPausedAFrozenServerIsNotGivenUp) {
 }
 
 TEST_F(SupervisorWaitTest, ChangesOfTheNetworkDoNotDisturbALoginThatIsGoingOn) {
+  std::atomic<bool> under_way = false;
   auto options = usual_options();
-  options.make_login = [this]() -> Result<std::unique_ptr<ssh::Login>> {
-    return std::unique_ptr<ssh::Login>(std::make_unique<SlowLogin>(*sshd_, 700ms));
+  options.make_login = [&]() -> Result<std::unique_ptr<ssh::Login>> {
+    return std::unique_ptr<ssh::Login>(std::make_unique<SlowLogin>(*sshd_, 2s, &under_way));
   };
   make_supervisor(std::move(options));
   ASSERT_TRUE(start());
   tap_->cut();
   ASSERT_TRUE(run_until([&] { return supervisor_->state() == State::reconnecting; }));
   ASSERT_TRUE(run_until([&] {
-    if (tap_->connections() > 1) supervisor_->network_changed();
+    if (under_way) supervisor_->network_changed();
     return supervisor_->state() == State::online;
   }));
   EXPECT_EQ(tap_->connections(), 2U);

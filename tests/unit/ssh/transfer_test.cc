@@ -101,14 +101,15 @@ TEST_F(TransferTest, AThousandAbortedClientsLeaveTheSessionWhole) {
   constexpr size_t kRounds = 50;
   constexpr size_t kClients = 20;
   connect_session();
-  FlowTarget target(loop_, [](size_t) { return Flow::Plan{1, kMega, 2, kMega}; });
+  FlowTarget target(loop_, [](size_t) { return Flow::Plan{1, kMega / 4, 2, kMega / 4}; });
   for (size_t round = 0; round < kRounds; ++round) {
     std::vector<std::unique_ptr<net::Attempt>> attempts;
     std::vector<std::unique_ptr<Flow>> flows;
     for (size_t i = 0; i < kClients; ++i) {
       attempts.push_back(session_->connect(target.target(), [&](Opened stream) {
         ASSERT_TRUE(stream);
-        flows.push_back(std::make_unique<Flow>(std::move(*stream), Flow::Plan{2, kMega, 1, kMega}));
+        flows.push_back(
+            std::make_unique<Flow>(std::move(*stream), Flow::Plan{2, kMega / 4, 1, kMega / 4}));
       }));
     }
     // They go in every state: opening, silent, in mid transfer.
@@ -117,7 +118,7 @@ TEST_F(TransferTest, AThousandAbortedClientsLeaveTheSessionWhole) {
              (flows.size() > round % kClients && flows[0]->received() > (round % 3) * 50000);
     }));
   }
-  const auto client = start(target, {2, kMega, 1, kMega});
+  const auto client = start(target, {2, kMega / 4, 1, kMega / 4});
   ASSERT_TRUE(run_until([&] { return client->done(); }));
   EXPECT_TRUE(client->intact());
   // The targets of all others hear of it, too.

@@ -101,6 +101,12 @@ class RelayClientTest : public ::testing::TestWithParam<Manners> {
                                     }
                                   });
   }
+  /// A busy machine lets no datagram grow too old.
+  static RelayOptions patient() {
+    RelayOptions options;
+    options.queue.age = 60s;
+    return options;
+  }
   bool finish() {
     return run_until(loop_, [this] { return client_ != nullptr || error_; });
   }
@@ -150,7 +156,7 @@ class RelayClientTest : public ::testing::TestWithParam<Manners> {
   }
 
   io::Loop loop_;
-  RelayOptions options_;
+  RelayOptions options_ = patient();
   std::unique_ptr<FakeHelper> helper_;
   std::unique_ptr<net::Attempt> attempt_;
   std::unique_ptr<RelayClient> client_;
@@ -340,9 +346,9 @@ TEST_F(RelayClientTest, AsksASilentHelperWhetherItLives) {
   Flow flow;
   open(flow);
   for (size_t round = 1; round <= 2; ++round) {
-    EXPECT_FALSE(client_->doubted());
+    const size_t before = helper_->count<Ping>();
     flow.session->send(kPeer, as_bytes("anybody there?"));
-    ASSERT_TRUE(run_until(loop_, [&] { return helper_->count<Ping>() == round; }));
+    ASSERT_TRUE(run_until(loop_, [&] { return helper_->count<Ping>() > before; }));
     EXPECT_TRUE(client_->doubted());
     helper_->say(0, Pong{});
     ASSERT_TRUE(run_until(loop_, [&] { return !client_->doubted(); }));
