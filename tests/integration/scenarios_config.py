@@ -77,10 +77,10 @@ def test_print_config(world):
     write(world.path("ssh_config"), alias(world))
     write(world.path("secret.toml"), "ssh-password = 'do not show'\n")
     shown = world.tunproxy("--config", world.path("secret.toml"), "--ssh", "box", "--ssh-config", world.path("ssh_config"),
-                           "--log-level", "warn", "--route", "10.0.0.0/8", "--print-config")
+                           "--log-level", "warn", "--rule", "deny 10.0.0.0/8", "--print-config")
     check(shown.wait() == 0, shown.err())
     text = shown.output()
-    for part in ('ssh = "box"', 'route = ["10.0.0.0/8"]', "mtu = 1500", "# ssh-password is set",
+    for part in ('ssh = "box"', 'rule = ["deny 10.0.0.0/8"]', "mtu = 1500", "# ssh-password is set",
                  "# SSH server root@10.77.1.1:22", world.path("user_key")):
         check(part in text, f"{part} is not in:\n{text}")
     check("do not show" not in text + shown.err(), "the secret is shown")
