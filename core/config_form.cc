@@ -217,6 +217,12 @@ Form<SshConfigUse> ssh_config_form() {
   return {ValueKind::text, parse_ssh_config, print_ssh_config};
 }
 
+Form<ssh::HostKeyPolicy> host_key_policy_form() {
+  return word_form<ssh::HostKeyPolicy>({{"strict", ssh::HostKeyPolicy::strict},
+                                        {"ask", ssh::HostKeyPolicy::ask},
+                                        {"accept-new", ssh::HostKeyPolicy::accept_new}});
+}
+
 Form<ViaProxy> via_form() {
   return {ValueKind::text, parse_via, print_via};
 }

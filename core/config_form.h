@@ -40,9 +40,10 @@ Form<Cidr> cidr_form();
 Form<Names> names_form();
 Form<SshServer> ssh_server_form();
 Form<SshConfigUse> ssh_config_form();  ///< "auto", "none" or a file
-Form<ViaProxy> via_form();             ///< "http|https|socks5://[user@]host[:port]"
-Form<SocksUser> socks_user_form();     ///< "NAME:FILE"
-Form<std::string> known_host_form();   ///< a line of a known_hosts file
+Form<ssh::HostKeyPolicy> host_key_policy_form();
+Form<ViaProxy> via_form();            ///< "http|https|socks5://[user@]host[:port]"
+Form<SocksUser> socks_user_form();    ///< "NAME:FILE"
+Form<std::string> known_host_form();  ///< a line of a known_hosts file
 /// OpenSSH's names, with commas between and no patterns.
 Form<std::string> algorithms_form();
 

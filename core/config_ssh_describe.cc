@@ -29,19 +29,6 @@ class Description {
   std::string text_;
 };
 
-std::string policy(const std::optional<ssh::HostKeyPolicy>& policy) {
-  if (!policy) return "ask on a terminal, else strict";
-  switch (*policy) {
-    case ssh::HostKeyPolicy::strict:
-      return "strict";
-    case ssh::HostKeyPolicy::ask:
-      return "ask";
-    case ssh::HostKeyPolicy::accept_new:
-      break;
-  }
-  return "accept-new";
-}
-
 std::string secrets(const ssh::HostSettings& login) {
   std::vector<std::string> given;
   if (!login.keys.empty()) given.push_back(fmt::format("{} private keys", login.keys.size()));
@@ -64,7 +51,8 @@ void add_login(Description& text, const ssh::HostSettings& login) {
 }
 
 void add_host_keys(Description& text, const ssh::HostSettings& login) {
-  text.add("host-key-policy", policy(login.host_keys));
+  text.add("host-key-policy", login.host_keys ? host_key_policy_form().print(*login.host_keys)
+                                              : "ask on a terminal, else strict");
   text.add("known-hosts", login.known_hosts, "~/.ssh/known_hosts ~/.ssh/known_hosts2");
   text.add("system-known-hosts", login.system_known_hosts,
            "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2");

@@ -50,12 +50,6 @@ Form<std::string> proxy_command_form() {
   return form;
 }
 
-Form<ssh::HostKeyPolicy> policy_form() {
-  return word_form<ssh::HostKeyPolicy>({{"strict", ssh::HostKeyPolicy::strict},
-                                        {"ask", ssh::HostKeyPolicy::ask},
-                                        {"accept-new", ssh::HostKeyPolicy::accept_new}});
-}
-
 }  // namespace
 
 std::vector<Setting> ssh_way_settings() {
@@ -127,7 +121,7 @@ std::vector<Setting> host_key_settings() {
       one({"host-key-policy", "POLICY",
            "Unknown host keys: strict, ask or accept-new (default: ask on a terminal, else "
            "strict)"},
-          TUNPROXY_FIELD(ssh.login.host_keys), policy_form()),
+          TUNPROXY_FIELD(ssh.login.host_keys), host_key_policy_form()),
       many({"known-hosts", "FILE",
             "File of known host keys, beside the system's (repeatable; default: "
             "~/.ssh/known_hosts and known_hosts2)"},

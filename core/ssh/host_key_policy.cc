@@ -235,14 +235,6 @@ Result<void> check_plain(const HostKeyCheck& check, const KnownHosts& known, Sho
 
 }  // namespace
 
-Result<HostKeyPolicy> parse_host_key_policy(std::string_view name) {
-  if (name == "strict") return HostKeyPolicy::strict;
-  if (name == "ask") return HostKeyPolicy::ask;
-  if (name == "accept-new") return HostKeyPolicy::accept_new;
-  return Error{ErrorCode::usage,
-               fmt::format("host key policy '{}': must be strict, ask or accept-new", name)};
-}
-
 KnownHosts known_hosts(const HostKeyCheck& check) {
   std::vector<std::string> files = check.user_files;
   files.insert(files.end(), check.system_files.begin(), check.system_files.end());

@@ -20,9 +20,6 @@ enum class HostKeyPolicy : uint8_t {
   accept_new,  ///< unknown ones are taken and remembered
 };
 
-/// "strict", "ask", "accept-new".
-Result<HostKeyPolicy> parse_host_key_policy(std::string_view name);
-
 struct HostKeyCheck {
   std::string host;
   uint16_t port = 22;

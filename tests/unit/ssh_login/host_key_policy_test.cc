@@ -244,12 +244,5 @@ TEST_F(HostKeyPolicyTest, OtherNamesOfTheKeyAreShown) {
   EXPECT_THAT(user_.shown, HasSubstr(":1: elsewhere.example"));
 }
 
-TEST(HostKeyPolicyNames, AreParsed) {
-  EXPECT_EQ(*parse_host_key_policy("strict"), HostKeyPolicy::strict);
-  EXPECT_EQ(*parse_host_key_policy("ask"), HostKeyPolicy::ask);
-  EXPECT_EQ(*parse_host_key_policy("accept-new"), HostKeyPolicy::accept_new);
-  EXPECT_EQ(parse_host_key_policy("no").error().code, ErrorCode::usage);
-}
-
 }  // namespace
 }  // namespace tunproxy::ssh
