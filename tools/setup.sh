@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what building tunproxy needs on Debian and its relatives (with --demo or --tests: what those
+# Installs what building tunproxy needs on Debian, and on what uses its archive (with --demo or --tests: what those
 # need as well), and obtains the two sources that are compiled in. Run it as root, or with sudo at hand.
 # Idempotent; no service is started.
 #

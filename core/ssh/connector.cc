@@ -85,13 +85,16 @@ void Connector::authenticate(Result<std::unique_ptr<net::Stream>> stream) {
 void Connector::doubt() {
   if (state_ != State::authenticating || patience_.active()) return;
   doubted_at_ = loop_.now();
+  its_turn_ = opening_->waits_for_server();
   patience_.start(kDoubt);
 }
 
 void Connector::lose_patience() {
   if (state_ == State::reaching) return authenticate(kSilent);
   if (opening_->last_heard() > doubted_at_) return;
-  if (!opening_->waits_for_server()) return patience_.start(kDoubt);
+  // It has all of that time from when nothing is waited for here any more.
+  const bool was_its_turn = std::exchange(its_turn_, opening_->waits_for_server());
+  if (!was_its_turn || !its_turn_) return patience_.start(kDoubt);
   end(Error{ErrorCode::timed_out, "the network changed, and the server does not answer any more"});
 }
 

@@ -70,6 +70,7 @@ class Connector {
   std::unique_ptr<net::Attempt> step_;  // of the try; or:
   std::unique_ptr<Session::Opening> opening_;
   Instant doubted_at_{};
+  bool its_turn_ = false;  // the server's, when it was looked at last
   io::Timer patience_;  // for the way, and for a login in doubt
 };
 

@@ -4,6 +4,7 @@ asyncssh_server.py PORT HOST_KEY AUTHORIZED_KEYS [WINDOW MAX_PACKET]
 """
 
 import asyncio
+import contextlib
 import logging
 import subprocess
 import sys
@@ -19,12 +20,27 @@ class Server(asyncssh.SSHServer):
         return True
 
 
+async def pump(reader, writer):
+    with contextlib.suppress(asyncssh.Error, ConnectionError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+
+
+async def feed(process, child):
+    await pump(process.stdin, child.stdin)
+    child.stdin.close()
+
+
 async def run(process):
-    """The command, by the shell; its bytes go through as they are."""
+    """The command, by the shell; its bytes go through as they are. (asyncssh's own redirection ends the connection
+    when the command ends before all of its output is sent.)"""
     child = await asyncio.create_subprocess_shell(process.command or "exit 0", stdin=subprocess.PIPE,
                                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
+    feeding = asyncio.create_task(feed(process, child))
+    await asyncio.gather(pump(child.stdout, process.stdout), pump(child.stderr, process.stderr))
     process.exit(await child.wait())
+    feeding.cancel()
 
 
 async def main(port, host_key, authorized_keys, window=2 << 20, max_packet=32768):
