@@ -37,6 +37,30 @@ def test_server_dies_in_mid_transfer(world):
         world.traffic("down", GOOD, 4 * MIB)
 
 
+def test_another_key_on_the_way(world):
+    """Somebody cuts the connection and answers in the server's place: the machine sends nothing in clear, until its user
+    ends the tunnel."""
+    fails_for_good(world, 3, "host key", f"cp {world.path('other_host_key')} {world.path('host_key')}")
+
+
+def test_an_account_that_is_closed(world):
+    fails_for_good(world, 4, "publickey", f": > {world.path('authorized_keys')}")
+
+
+def fails_for_good(world, code, why, change):
+    program = world.machine_tunnel()
+    world.traffic("down", GOOD, MIB)
+    world.kill_sshd()
+    sh(change)
+    world.start_sshd()
+    until(lambda: "traffic is refused until you end tunproxy" in program.err(), f"it is told: {program.err()}")
+    check(why in program.err(), program.err())
+    for _ in range(3):
+        check(world.traffic("outcome", GOOD, 80, 5) != "connected", "nothing passes")
+    check(program.process.poll() is None, "it stays")
+    check(program.stop() == code, f"the exit code tells why: {program.err()}")
+
+
 def test_server_dies_under_a_command(world):
     """The command's network ends; the command itself decides what that means."""
     program = world.tunproxy(*world.ssh_arguments(), "--", "sh", "-c",

@@ -52,7 +52,7 @@ class Lab:
     """Namespaces, keys and processes, and the end of all of them."""
 
     def __init__(self, build, verbose):
-        self.build = build
+        self.build = build.resolve()
         self.verbose = verbose
         self.prefix = f"tpb{os.getpid()}"
         self.processes = []

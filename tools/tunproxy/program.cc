@@ -105,8 +105,9 @@ void Program::start_tunnel() {
   tunnel_ = std::make_unique<Tunnel>(*loop_, config_, std::move(platform));
   tunnel_->on_failed([this](const Error& error) {
     const bool command_ended = command_ && command_->exit_code();  // its TUN went with it
-    if (!command_ended) fail(error);
+    if (!command_ended) lose(error);
   });
+  watch_network();
   tunnel_->start([this](Result<void> started) {
     if (started) started = bring_up();
     if (!started) fail(started.error());
@@ -135,7 +136,6 @@ Result<void> Program::bring_up() {
     command_ended_->want(true, false);
     if (auto begun = command_->start(); !begun) return begun;
   }
-  watch_network();
   up_ = true;
   log::info("{}", tunnel_->summary());
   return {};
@@ -186,7 +186,7 @@ void Program::watch_names() {
 void Program::on_signal(int signal_number) {
   const bool command_runs = command_ended_ != nullptr;
   if (!command_runs && signal_number == SIGHUP && up_ && !hung_up()) return reload();
-  if (!command_runs) return finish(up_ ? 0 : 128 + signal_number);
+  if (!command_runs) return finish(up_ ? exit_code_ : 128 + signal_number);
   // The terminal sends these to the command as well: it decides what they mean.
   if (signal_number == SIGINT || signal_number == SIGQUIT) return;
   command_->forward(signal_number);
@@ -203,6 +203,19 @@ void Program::reload() {
 
 void Program::on_command_end() {
   if (const auto exit_code = command_->exit_code()) finish(*exit_code);
+}
+
+// Whoever can cut a connection, and then answer with a key of his own, must not make a machine send
+// past its tunnel: the user decides when it does.
+void Program::lose(const Error& error) {
+  const bool holds = up_ && host_ && error.code != ErrorCode::device_lost;
+  if (!holds) return fail(error);
+  exit_code_ = exit_code_for(error);
+  fmt::print(
+      stderr,
+      "tunproxy: {}\ntunproxy: the machine's traffic is refused until you end tunproxy (Ctrl-C); "
+      "from then on it goes outside the tunnel\n",
+      error.message);
 }
 
 void Program::fail(const Error& error) {

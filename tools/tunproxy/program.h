@@ -49,6 +49,7 @@ class Program {
   void reload();
   void on_command_end();
   void finish(int exit_code);
+  void lose(const Error& error);
   void fail(const Error& error);
   void tear_down();
 
