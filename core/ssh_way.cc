@@ -158,4 +158,8 @@ net::Proxy* SshWay::proxy() {
   return jumps_ ? &jumps_->way() : front_.get();
 }
 
+net::Proxy* SshWay::urgent_proxy() {
+  return jumps_ ? &jumps_->urgent_way() : front_.get();
+}
+
 }  // namespace tunproxy

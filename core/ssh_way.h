@@ -44,6 +44,8 @@ class SshWay {
   void wake();
   /// For SupervisorOptions::way. Null: the server is dialled from here.
   net::Proxy* proxy();
+  /// The same for a connection whose bytes go before those of others, as far as they share one.
+  net::Proxy* urgent_proxy();
 
  private:
   SshWay() = default;

@@ -198,6 +198,7 @@ void SshWayOut::resolvers_known(std::vector<Endpoint> resolvers) {
 void SshWayOut::start_lane() {
   if (config_.udp == UdpCarrier::none) return;
   ssh::SupervisorOptions own = quiet_to_server();
+  own.way = way_->urgent_proxy();
   udp::CarrierOptions carrier = carrier_options(config_);
   lane_ = std::make_unique<DatagramLane>(loop_, *pool_, std::move(own), std::move(carrier));
   lane_->carrier().on_state([this](udp::Carrier::State) { tell(); });

@@ -28,15 +28,32 @@ class JumpChain::Hop final : public net::Proxy {
 
   Supervisor& supervisor() { return supervisor_; }
 
+  net::Proxy& urgent() { return urgent_; }
+
   std::unique_ptr<net::Attempt> connect(const Target& target,
                                         net::Done<std::unique_ptr<net::Stream>> done) override {
-    return supervisor_.connect(target, [this, done = std::move(done)](auto stream) {
+    return connect_by(supervisor_, target, std::move(done));
+  }
+
+ private:
+  // The same, before everything else that goes this way.
+  struct Urgent final : net::Proxy {
+    explicit Urgent(Hop& its_hop) : hop(its_hop) {}
+    std::unique_ptr<net::Attempt> connect(const Target& target,
+                                          net::Done<std::unique_ptr<net::Stream>> done) override {
+      return hop.connect_by(hop.supervisor_.expedited(), target, std::move(done));
+    }
+    Hop& hop;
+  };
+
+  std::unique_ptr<net::Attempt> connect_by(net::Proxy& way, const Target& target,
+                                           net::Done<std::unique_ptr<net::Stream>> done) {
+    return way.connect(target, [this, done = std::move(done)](auto stream) {
       if (!stream) return done(named("through the jump host", stream.error()));
       done(std::move(stream));
     });
   }
 
- private:
   Error named(const char* which, const Error& error) const {
     return {error.code, fmt::format("{} {}: {}", which, name_, error.message)};
   }
@@ -70,6 +87,7 @@ class JumpChain::Hop final : public net::Proxy {
   const std::string name_;
   bool up_ = false;  // it was connected once
   Supervisor supervisor_;
+  Urgent urgent_{*this};
 };
 
 JumpChain::JumpChain(io::Loop& loop, std::vector<JumpHop> hops) {
@@ -100,6 +118,14 @@ void JumpChain::wake() {
 
 net::Proxy& JumpChain::way() {
   return *hops_.back();
+}
+
+net::Proxy& JumpChain::urgent_way() {
+  return hops_.back()->urgent();
+}
+
+SessionLoad JumpChain::load() const {
+  return hops_.back()->supervisor().load();
 }
 
 void JumpChain::start(net::Done<void> done) {

@@ -47,6 +47,9 @@ class JumpChain {
   /// Connects from the last hop; its errors name that hop. Flows wait while a hop reconnects. The
   /// chain outlives its attempts and streams' use.
   net::Proxy& way();
+  /// The same; what goes there goes before all that goes by way(), as by Session::expedited().
+  net::Proxy& urgent_way();
+  SessionLoad load() const;  ///< of the last hop
 
  private:
   class Hop;

@@ -78,6 +78,23 @@ TEST_F(JumpTest, LeadsThroughEachHopInTurn) {
   EXPECT_TRUE(connect(target.target()));
 }
 
+TEST_F(JumpTest, WhatIsUrgentDoesNotCountAsBulk) {
+  FlowTarget target(loop_, [](size_t) { return Flow::Plan{}; });
+  make();
+  ASSERT_TRUE(start());
+  std::vector<std::unique_ptr<net::Stream>> streams;
+  std::vector<std::unique_ptr<net::Attempt>> attempts;
+  for (net::Proxy* way : {&chain_->way(), &chain_->urgent_way()}) {
+    attempts.push_back(way->connect(target.target(), [&](auto stream) {
+      ASSERT_TRUE(stream);
+      streams.push_back(std::move(*stream));
+    }));
+  }
+  ASSERT_TRUE(run_until([&] { return streams.size() == 2; }));
+  EXPECT_EQ(chain_->load().channels, 2U);
+  EXPECT_EQ(chain_->load().bulk, 1U);
+}
+
 TEST_F(JumpTest, AHopThatIsNotThereIsNamed) {
   make();
   sshds_[1]->kill();
