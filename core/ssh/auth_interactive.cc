@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <span>
 #include <utility>
 
 #include "core/base/log.h"
@@ -23,14 +24,29 @@ bool asks_for_new_one(const std::string& prompt) {
   return prompt.find("new") != prompt.npos || prompt.find("retype") != prompt.npos;
 }
 
-/// A hidden answer that may serve again; a code does not.
-bool asks_for_password(const KeyboardPrompt& prompt) {
+// As PAM's translations call it. Of letters that are not ASCII only small ones are there.
+constexpr std::string_view kTranslated[] = {
+    "passwort", "kennwort",   "mot de passe", "contraseña", "contrasenya", "contrasinal", "senha",
+    "parola",   "wachtwoord", "lösenord",     "passord",    "adgangskode", "salasana",    "hasło",
+    "heslo",    "jelszó",     "geslo",        "lozinka",    "parool",      "ароль",       "арола",
+    "密码",     "密碼",       "パスワード",   "암호",       "비밀번호",    "ωδικός"};
+constexpr std::string_view kCode[] = {
+    "one-time",     "one time",    "otp",      "code",       "token",     "passcode", "einmal",
+    "usage unique", "un solo uso", "eenmalig", "jednoraz",   "uso único", "engangs",  "kertakäyttö",
+    "monouso",      "дноразов",    "一次性",   "ワンタイム", "일회용"};
+
+bool names_one(std::string_view text, std::span<const std::string_view> words) {
+  return std::any_of(words.begin(), words.end(),
+                     [&](std::string_view word) { return text.find(word) != text.npos; });
+}
+
+/// A hidden answer that may serve again; a code does not. In another language only what is asked
+/// first: later ones may be about a new password.
+bool asks_for_password(const KeyboardPrompt& prompt, bool first) {
   if (prompt.echo) return false;
   const std::string text = lower(prompt.text);
-  for (const char* code : {"one-time", "one time", "otp", "code", "token", "passcode"}) {
-    if (text.find(code) != text.npos) return false;
-  }
-  return text.find("password") != text.npos;
+  if (names_one(text, kCode)) return false;
+  return text.find("password") != text.npos || (first && names_one(text, kTranslated));
 }
 
 }  // namespace
@@ -82,8 +98,9 @@ Result<void> Authenticator::on_round(Bytes message) {
 /// What to say to one prompt.
 Result<Secret> Authenticator::answer(const KeyboardPrompt& prompt) {
   ++prompts_;
-  const bool password_like = asks_for_password(prompt);
-  const bool first_hidden = prompts_ == 1 && !prompt.echo;
+  const bool first = prompts_ == 1;
+  const bool password_like = asks_for_password(prompt, first);
+  const bool first_hidden = first && !prompt.echo;
   if ((password_like || first_hidden) && !asks_for_new_one(lower(prompt.text))) {
     if (auto known = known_password()) {
       memory_used_ = from_memory_ = true;

@@ -1,8 +1,9 @@
 """An SSH server for dialogues that sshd does not have.
 
-asyncssh_server.py HOST_KEY rounds | change; each connection for the rounds is a line in HOST_KEY.connections
+asyncssh_server.py HOST_KEY rounds | change | PROMPT; each connection for the rounds is a line in HOST_KEY.connections
   rounds  keyboard-interactive: a password, a round without questions, two questions, one of them with echo
   change  password: the old one has expired
+  PROMPT  keyboard-interactive: this question, to which the password is the answer
 """
 
 import asyncio
@@ -41,6 +42,16 @@ class Rounds(asyncssh.SSHServer):
         return responses == ["blue", "123456"]
 
 
+class Prompt(Rounds):
+    """Keyboard-interactive with one question."""
+
+    def get_kbdint_challenge(self, username, lang, submethods):
+        return "", "", "", [(sys.argv[2], False)]
+
+    def validate_kbdint_response(self, username, responses):
+        return responses == [OLD]
+
+
 class Change(asyncssh.SSHServer):
     """A password that has to be changed."""
 
@@ -65,7 +76,7 @@ class Change(asyncssh.SSHServer):
 async def main():
     """Says on which port it listens, and serves until its standard input ends."""
     host_key, kind = sys.argv[1:]
-    factory = Rounds if kind == "rounds" else Change
+    factory = {"rounds": Rounds, "change": Change}.get(kind, Prompt)
     listener = await asyncssh.listen("127.0.0.1", 0, server_factory=factory, server_host_keys=[host_key])
     print(listener.sockets[0].getsockname()[1], flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)

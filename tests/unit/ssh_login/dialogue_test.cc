@@ -39,6 +39,34 @@ TEST_F(DialogueTest, RoundsWithOneQuestionNoneAndTwo) {
   EXPECT_EQ(log_in(options()), "") << "the password is remembered, the code is not";
 }
 
+class OtherLanguages : public DialogueTest, public ::testing::WithParamInterface<const char*> {};
+
+std::string language_of(const ::testing::TestParamInfo<const char*>& prompt) {
+  const char* const names[] = {"German", "French", "Russian"};
+  return names[prompt.index];
+}
+
+INSTANTIATE_TEST_SUITE_P(Passwords, OtherLanguages,
+                         ::testing::Values("Passwort: ", "Mot de passe : ", "Пароль: "),
+                         language_of);
+
+TEST_P(OtherLanguages, APasswordIsRemembered) {
+  talk(GetParam());
+  if (IsSkipped()) return;
+  user_.answers = {kOld};
+  EXPECT_EQ(log_in(options()), "");
+  EXPECT_TRUE(credentials_->repeatable());
+  EXPECT_EQ(log_in(options()), "") << "nobody is asked again";
+}
+
+TEST_F(DialogueTest, ACodeIsNoneInOtherLanguagesEither) {
+  talk("Einmalpasswort: ");
+  if (IsSkipped()) return;
+  user_.answers = {kOld};
+  EXPECT_EQ(log_in(options()), "");
+  EXPECT_FALSE(credentials_->repeatable());
+}
+
 TEST_F(DialogueTest, AnAnswerThatFailsInALaterRoundBeginsAnew) {
   talk("rounds");
   if (IsSkipped()) return;
