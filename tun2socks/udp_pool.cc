@@ -105,7 +105,7 @@ UdpPool::Found UdpPool::share(const FlowKey& flow, Instant now) {
   Association* const best = best_to_share(flow);
   if (best == nullptr) {
     stats_.drop(Drop::association_limit);
-    return {nullptr, Outcome::dropped};
+    return {nullptr, Outcome::refused};
   }
   best->peers.add(flow.target, flow.application, now);
   ++best->guests;

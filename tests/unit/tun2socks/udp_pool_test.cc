@@ -237,7 +237,7 @@ TEST_F(FewUdp, BusyOnesAreNotEvicted) {
   for (unsigned i = 0; i < 3; ++i) send(i, 7);
   proxy_.open_all();
   host_.time += Pool::kQuiet - 1ms;
-  EXPECT_EQ(send(3, 7), Outcome::dropped);
+  EXPECT_EQ(send(3, 7), Outcome::refused);
   EXPECT_EQ(stats_.dropped(Drop::association_limit), 1U);
   host_.time += 1ms;
   EXPECT_EQ(send(3, 7), Outcome::taken);

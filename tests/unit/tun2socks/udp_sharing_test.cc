@@ -47,11 +47,11 @@ TEST_F(Sharing, GuestsGetTheirAnswersAndOwnersTheirs) {
 
 TEST_F(Sharing, NoTwoFlowsToOneDestination) {
   fill();
-  EXPECT_EQ(send(2, 0), Outcome::dropped) << "both owners talk to it";
+  EXPECT_EQ(send(2, 0), Outcome::refused) << "both owners talk to it";
   EXPECT_EQ(send(2, 5, "a"), Outcome::taken);
   EXPECT_EQ(send(3, 5, "b"), Outcome::taken);
   EXPECT_NE(carrier("a"), carrier("b"));
-  EXPECT_EQ(send(4, 5), Outcome::dropped);
+  EXPECT_EQ(send(4, 5), Outcome::refused);
   EXPECT_EQ(stats_.dropped(Drop::association_limit), 2U);
 }
 
@@ -83,7 +83,7 @@ TEST_F(Sharing, OneWithMoreDestinationsThanCanBeToldIsNotShared) {
   send(2, 200, "guest");
   EXPECT_EQ(carrier("guest"), 1U);
   for (unsigned i = 0; i < 100; ++i) send(1, i);
-  EXPECT_EQ(send(3, 201), Outcome::dropped);
+  EXPECT_EQ(send(3, 201), Outcome::refused);
   EXPECT_EQ(send(2, 200, "still"), Outcome::taken);
   EXPECT_EQ(carrier("still"), 1U);
   proxy_.reply(1, peer(200), "to the guest");
