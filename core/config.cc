@@ -83,6 +83,12 @@ Result<void> Config::check() const {
     return usage(
         "--tun, --route and --exclude do not go with -- COMMAND: its network has no other way out");
   }
+  if (profile == Profile::mobile && listener.at && !listener.open && listener.users.empty() &&
+      listener.tls.client_ca.empty()) {
+    return usage(
+        "--profile mobile: every app of a phone can reach the --socks listener, at 127.0.0.1 too: "
+        "add --socks-user NAME:FILE, or --socks-open if that is meant");
+  }
   if (auto good = check_listener_tls(listener.tls); !good) return good;
   if (auto good = check_upstream_tls(socks5); !good) return good;
   return {};

@@ -78,6 +78,7 @@ void test_memory_pressure(void) {
   CHECK(server_start(&server, FAR_END));
   mover_make(&mover, "TEST_SERVER_1");
   OK(tunproxy_set(mover.tunnel, "profile", "mobile"));
+  OK(tunproxy_set(mover.tunnel, "socks", ""));
   mover_go(&mover);
   const unsigned usual = window(&mover, &apps);
   CHECK(place_run(&mover.place, two_associations, &apps));

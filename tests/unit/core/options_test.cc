@@ -34,6 +34,10 @@ TEST(Options, DefaultsAreTheDocumentedOnes) {
   EXPECT_TRUE(config.routes.empty());
   EXPECT_FALSE(config.dns.resolver);
   EXPECT_FALSE(config.dns.fake);
+  EXPECT_EQ(config.udp, UdpCarrier::automatic);
+  EXPECT_EQ(config.udp_associations, 100U);
+  EXPECT_EQ(config.udp_idle, 120U);
+  EXPECT_EQ(config.most_sessions(), 4U);
 }
 
 TEST(Options, NamesAreResolvedByWhomTheUserSays) {
@@ -235,6 +239,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadLine{"--ssh a --exclude 10.0.0.0/8 -- ls", "--exclude"},
         BadLine{"--ssh a --route 10.0.0.0/8 -- ls", "--route"},
         BadLine{"--ssh a --tun tun7 -- ls", "--tun"},
+        BadLine{"--ssh a --profile mobile --socks 127.0.0.1:1080", "--socks-user"},
         BadLine{"--ssh a --socks 127.0.0.1:1 --socks-client-ca c", "needs --socks-tls"},
         BadLine{"--ssh a --socks 127.0.0.1:1 --socks-tls-minimum 1.2", "needs --socks-tls"},
         BadLine{"--socks5 b --socks5-ca c", "--socks5-ca needs --socks5 tls://"},

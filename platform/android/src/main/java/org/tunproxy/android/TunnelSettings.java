@@ -54,8 +54,8 @@ public final class TunnelSettings {
 
   /**
    * @param session the tunnel's name for people
-   * @param config wiped when the tunnel has read it. A listener ({@code socks}) in it is open to every
-   *     app of the device: give it users, or better leave it out.
+   * @param config wiped when the tunnel has read it. A listener ({@code socks}) would be open to
+   *     every app of the device: without users ({@code socks-user}) the start is refused.
    */
   public TunnelSettings(String session, TunProxyConfig config) {
     this.session = session;
