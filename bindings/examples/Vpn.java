@@ -1,4 +1,8 @@
 import java.io.Console;
+import java.nio.ByteBuffer;
+import java.nio.CharBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.concurrent.CountDownLatch;
 import org.tunproxy.LinuxTun;
 import org.tunproxy.TunProxy;
@@ -92,8 +96,21 @@ final class Vpn implements TunProxyListener {
     } else if (echo) {
       question.answer(console.readLine("%s", prompt));
     } else {
-      char[] secret = console.readPassword("%s", prompt);
-      question.answer(secret == null ? null : new String(secret)); // null: refused
+      answer(question, console.readPassword("%s", prompt));
     }
+  }
+
+  private static void answer(Question question, char[] secret) {
+    if (secret == null) {
+      question.refuse();
+      return;
+    }
+    ByteBuffer text = StandardCharsets.UTF_8.encode(CharBuffer.wrap(secret));
+    byte[] bytes = new byte[text.remaining()];
+    text.get(bytes);
+    question.answer(bytes);
+    Arrays.fill(bytes, (byte) 0);
+    Arrays.fill(text.array(), (byte) 0);
+    Arrays.fill(secret, ' ');
   }
 }

@@ -27,6 +27,16 @@ public struct TunProxyQuestion {
     @discardableResult
     public func answer(_ text: String) -> Bool { tunnel?.answer(id, text) ?? false }
 
+    /// The same for a secret, in UTF-8 and without a zero byte; the caller wipes it afterwards, as no String can be.
+    @discardableResult
+    public func answer(secret: Data) -> Bool {
+        var text = secret + [0]
+        defer { text.resetBytes(in: 0..<text.count) }
+        return text.withUnsafeBytes { bytes in
+            tunnel?.answer(id, bytes.bindMemory(to: CChar.self).baseAddress) ?? false
+        }
+    }
+
     @discardableResult
     public func refuse() -> Bool { tunnel?.answer(id, nil) ?? false }
 }
@@ -184,7 +194,7 @@ public final class TunProxy {
 
     // MARK: inside
 
-    fileprivate func answer(_ question: tunproxy_question, _ text: String?) -> Bool {
+    fileprivate func answer(_ question: tunproxy_question, _ text: UnsafePointer<CChar>?) -> Bool {
         guard let text else { return tunproxy_refuse(handle, question) == Int32(TUNPROXY_OK.rawValue) }
         return tunproxy_answer(handle, question, text) == Int32(TUNPROXY_OK.rawValue)
     }

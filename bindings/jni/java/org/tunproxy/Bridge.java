@@ -137,7 +137,12 @@ final class Bridge {
 
     @Override
     public boolean answer(String text) {
-      return tunnel.answer(question, text);
+      return tunnel.answer(question, text == null ? null : TunProxy.utf8(text));
+    }
+
+    @Override
+    public boolean answer(byte[] secret) {
+      return tunnel.answer(question, secret);
     }
 
     @Override

@@ -195,10 +195,10 @@ public final class TunProxy implements AutoCloseable {
     Shutdown.remove(this);
   }
 
-  boolean answer(long question, String text) {
+  boolean answer(long question, byte[] text) {
     try {
       boolean[] taken = new boolean[1];
-      with(tunnel -> taken[0] = answer(tunnel, question, text == null ? null : utf8(text)));
+      with(tunnel -> taken[0] = answer(tunnel, question, text));
       return taken[0];
     } catch (TunProxyException closed) {
       return false;
@@ -235,7 +235,7 @@ public final class TunProxy implements AutoCloseable {
     }
   }
 
-  private static byte[] utf8(String text) {
+  static byte[] utf8(String text) {
     return text.getBytes(StandardCharsets.UTF_8);
   }
 

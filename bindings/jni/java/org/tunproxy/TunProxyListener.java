@@ -85,6 +85,9 @@ public interface TunProxyListener {
     /** Null refuses. False: nobody waits for the answer any more. */
     boolean answer(String text);
 
+    /** The same for a secret, in UTF-8 and without a zero byte; the caller wipes it afterwards, as no String can be. */
+    boolean answer(byte[] secret);
+
     boolean refuse();
   }
 }

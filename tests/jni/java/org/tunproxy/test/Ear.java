@@ -61,7 +61,7 @@ class Ear implements TunProxyListener {
   public void onAsk(Question question, String prompt, boolean echo) {
     calls.incrementAndGet();
     questions.add(prompt + (echo ? " (shown)" : ""));
-    question.answer(Place.PASSPHRASE);
+    question.answer(Place.PASSPHRASE.getBytes(java.nio.charset.StandardCharsets.UTF_8));
   }
 
   @Override
