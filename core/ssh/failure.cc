@@ -79,7 +79,7 @@ std::string meaning(uint32_t reason) {
   switch (reason) {
     case kProhibited:
       return "the SSH server forbids the connection (see AllowTcpForwarding and PermitOpen in its "
-             "sshd_config, and the options of the key in authorized_keys): ";
+             "sshd_config, or Dropbear's -j, and the options of the key in authorized_keys): ";
     case kUnknownType:
       return "the SSH server has no port forwarding: ";
     default:
