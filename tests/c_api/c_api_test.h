@@ -62,6 +62,11 @@ void test_two_devices(void);
 void test_pause(void);
 void test_memory_pressure(void);
 
+void test_reload(void);
+void test_network_changed(void);
+void test_wake(void);
+void test_process_is_left_alone(void);
+
 void test_callbacks_that_call_in(void);
 void test_silence_after_the_end(void);
 

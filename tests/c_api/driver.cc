@@ -11,7 +11,7 @@
 //   TEST_NAMESPACES                set (as root): all is in a network namespace of its own, with
 //                                  192.0.2.1 and 192.0.2.3, and the program may make more
 //
-// SIGUSR1 to the driver kills all connections of the first server.
+// SIGUSR1 to the driver kills all connections of the first server, SIGUSR2 stops them.
 #include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -84,12 +84,13 @@ void tell(const Sshd& first, const Sshd& second) {
   set("TEST_KNOWN_HOSTS", directory + "/known_hosts_of_both");
 }
 
-// REQUIRES: both signals are blocked.
+// REQUIRES: these signals are blocked.
 int wait_for(pid_t child, const Sshd& first, const sigset_t& signals) {
   for (;;) {
     int number = 0;
     sigwait(&signals, &number);
     if (number == SIGUSR1) first.signal_connections(SIGKILL);
+    if (number == SIGUSR2) first.signal_connections(SIGSTOP);
     int status = 0;
     if (number != SIGCHLD || ::waitpid(child, &status, WNOHANG) != child) continue;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -106,6 +107,7 @@ int run(char** program) {
   sigset_t former;
   sigemptyset(&signals);
   sigaddset(&signals, SIGUSR1);
+  sigaddset(&signals, SIGUSR2);
   sigaddset(&signals, SIGCHLD);
   sigprocmask(SIG_BLOCK, &signals, &former);
   const pid_t child = ::fork();

@@ -165,6 +165,11 @@ int take_down(int fd, uint64_t length, uint64_t seed) {
   return ask(fd, 'd', length, seed) && take_from(fd, length, seed);
 }
 
+int begin_down(int fd, uint64_t length) {
+  char first;
+  return ask(fd, 'd', length, 7) && read_all(fd, &first, 1);
+}
+
 int echo(int fd, char byte) {
   char back = (char)(byte + 1);
   return write_all(fd, &byte, 1) && read_all(fd, &back, 1) && back == byte;

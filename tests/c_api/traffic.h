@@ -32,6 +32,8 @@ void server_stop(struct server *server);
 /* Over a connection to such a server: `length` bytes that follow from `seed` (not 0), up or down; 1 if each was right. */
 int send_up(int fd, uint64_t length, uint64_t seed);
 int take_down(int fd, uint64_t length, uint64_t seed);
+/* Or what is sent down, after the first byte of it. */
+int begin_down(int fd, uint64_t length);
 /* Or single bytes that come back, from now on. */
 int begin_echo(int fd);
 int echo(int fd, char byte);

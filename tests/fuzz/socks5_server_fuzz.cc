@@ -3,14 +3,17 @@
 #include <cstdint>
 #include <cstdlib>
 #include <optional>
+#include <utility>
 
 #include "core/socks5/handshake.h"
 #include "core/socks5/server.h"
+#include "tests/unit/socks5/fake_datagrams.h"
 #include "tests/unit/socks5/fake_proxy.h"
 
 namespace tunproxy::socks5 {
 namespace {
 
+using testing::FakeDatagrams;
 using testing::FakeProxy;
 using testing::Manners;
 using testing::MemoryStream;
@@ -78,12 +81,18 @@ void check_handshake(Bytes input) {
 class Run {
  public:
   Run(io::Loop& loop, uint8_t flags)
-      : loop_(loop), proxy_(loop, manners(flags)), server_(loop, proxy_, options(flags)) {
+      : loop_(loop),
+        proxy_(loop, manners(flags)),
+        datagrams_(loop),
+        server_(loop, proxy_, options(flags)) {
     proxy_.binds = (flags & 8) != 0;
+    datagrams_.at_once = false;
+    if ((flags & 32) != 0) server_.carry_datagrams(&datagrams_);
     auto [near, far] = MemoryStream::make_pair(loop_, manners(flags));
     client_ = std::move(near);
     client_->on_progress([this] { said_ += client_->read_all(); });
-    server_.serve(std::move(far));
+    const Endpoint here = *Endpoint::parse("127.0.0.1:1080");
+    server_.serve(std::move(far), ClientPath{here, *Endpoint::parse("127.0.0.1:9")});
   }
 
   void feed(Bytes bytes, uint8_t action) {
@@ -102,6 +111,9 @@ class Run {
     targets_.clear();
     for (int turn = 0; turn < kTurns && server_.connections() > 0; ++turn) loop_.run_once(false);
     require(server_.connections() == 0 && server_.half_open() == 0 && server_.binds() == 0);
+    require(server_.associations() == 0);
+    for (const auto& each : datagrams_.all)
+      require(each->cancelled || each->destroyed || failed(*each));
     for (const auto& call : proxy_.calls) require(call.cancelled || call.done == nullptr);
     for (const auto& bind : proxy_.waiting) require(bind.cancelled || bind.done == nullptr);
   }
@@ -137,10 +149,29 @@ class Run {
       }
     }
     for (const auto& target : targets_) target->write(as_bytes("x"));
+    for (size_t i = 0; i < datagrams_.all.size(); ++i) act_on_datagrams(i, action);
+  }
+
+  void act_on_datagrams(size_t index, uint8_t action) {
+    FakeDatagrams::Association& association = *datagrams_.all[index];
+    const bool opens = association.done != nullptr && !association.cancelled;
+    if (opens && (action & 0x80) != 0) return datagrams_.open(association);
+    if (opens && (action & 0x40) != 0) {
+      association.on_closed = nullptr;
+      return datagrams_.fail(index, static_cast<ErrorCode>(action % 8));
+    }
+    if (association.done != nullptr || association.destroyed || failed(association)) return;
+    association.on_datagram(*Endpoint::parse("192.0.2.1:53"), as_bytes("answer"));
+    if ((action & 0x10) == 0) return;
+    std::exchange(association.on_closed, nullptr)({ErrorCode::reset, "it is gone"});
+  }
+  static bool failed(const FakeDatagrams::Association& association) {
+    return association.on_closed == nullptr;
   }
 
   io::Loop& loop_;
   FakeProxy proxy_;
+  FakeDatagrams datagrams_;
   Server server_;
   std::unique_ptr<MemoryStream> client_;
   std::vector<std::unique_ptr<MemoryStream>> targets_;

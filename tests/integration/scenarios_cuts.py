@@ -255,6 +255,19 @@ def test_frozen_connection(world):
     check(download.wait(110) == 0, "the download goes on: " + world.text("down.err"))
 
 
+@cut
+def test_no_network_at_the_start(world):
+    """--keep-trying, as a service at boot: it waits for the network, and hears when it comes."""
+    sh(f"ip -n {CLIENT} link set c0 down")
+    program = world.tunproxy(*world.ssh_arguments(), "--keep-trying", "--log-level", "debug")
+    told(program, "Network is unreachable")
+    sh(f"ip -n {CLIENT} link set c0 up")
+    routes_back()
+    told(program, "the network changed")
+    world.wait_up(program)
+    world.traffic("down", GOOD, MIB)
+
+
 # -- again and again
 
 @cut

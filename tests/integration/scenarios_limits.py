@@ -96,6 +96,14 @@ def test_memory_that_is_used_up(world):
     until(lambda: outcomes(world, 0, 1) == outcomes(world, PORT, 1) == {"ok": 1}, "there is memory again")
 
 
+def test_descriptors_limit_is_raised(world):
+    """As far as the system allows, whatever the shell says."""
+    program = world.socks_tunnel(PORT, files="200:4000")
+    with open(f"/proc/{program.process.pid}/limits", encoding="ascii") as limits:
+        line = next(each for each in limits if each.startswith("Max open files"))
+    check(line.split()[3:5] == ["4000", "4000"], line)
+
+
 def test_descriptors_that_are_used_up(world):
     """From the TUN to a SOCKS5 server each flow takes one; the last are kept for the rest of the program."""
     world.start_socks_server()

@@ -1,9 +1,11 @@
 """Rules and split tunnelling: the TUN and SOCKS alike, and reloaded while running."""
 
+import json
 import os
 import signal
 import sys
 
+from scenarios_socks import user_options
 from scenarios_status import by_socks, curl, hold, refused_by_rules, status_json, write
 from scenarios_udp import serve_udp
 from world import CLIENT, GOOD, GOOD6, HERE, NO_HOST, SERVER, UDP_TRAFFIC, check, sh, until
@@ -55,6 +57,21 @@ def test_rules_tell_by_icmp(world):
         check(world.traffic("icmp", protocol, GOOD, REFUSING) == "3 13 EHOSTUNREACH", f"IPv4, {protocol}")
         check(world.traffic("icmp", protocol, GOOD6, REFUSING) == "1 1 EACCES", f"IPv6, {protocol}")
     check(world.traffic("icmp", "tcp", NO_HOST, REFUSING) == "3 1 EHOSTUNREACH", "no host, no rule")
+
+
+def test_rules_of_users(world):
+    """Who a client is decides, in every language; the account tells who it was."""
+    log = world.path("access.log")
+    world.socks_tunnel(PORT, *user_options(world), "--rule", "deny * user bob", "--access-log", log, "--access-log-hosts")
+    for way in ("socks5h", "http"):
+        code, output = curl(world, "-p", "-x", f"{way}://anna:secret@{PROXY}", "http://web.test/")
+        check(code == 0 and "hello" in output, f"anna by {way}: {output}")
+        refused = curl(world, "-p", "-x", f"{way}://bob:bobs%20password@{PROXY}", "http://web.test/")
+        check(refused_by_rules(refused) or "403" in refused[1], f"bob by {way}: {refused}")
+    until(lambda: world.text("access.log").count("\n") == 4, "the access log")
+    lines = [json.loads(line) for line in world.text("access.log").splitlines()]
+    told = sorted((line["user"], line["host"], line["end"] == "not allowed") for line in lines)
+    check(told == [("anna", "web.test", False)] * 2 + [("bob", "web.test", True)] * 2, str(told))
 
 
 def test_rules_of_datagrams_by_socks(world):

@@ -85,7 +85,7 @@ def test_server_dropbear_without_forwarding(world):
     start_dropbear(world, "-j")
     program = udp_tunnel(world, way=way_to(world))
     check(world.traffic("outcome", GOOD, 80, 20) != "connected", "nothing goes round the tunnel")
-    expect_told(program, "warning: the SSH server")
+    expect_told(program, "warning: the SSH server", "Dropbear's -j")
 
 
 test_server_dropbear_without_forwarding.world = OTHER_PORT

@@ -330,7 +330,7 @@ class World:
 
     def tunproxy(self, *arguments, user=None, files=None, program=None):
         """Starts the program, or another one that was built with it, in the client's namespace, with at most `files`
-        descriptors; see Program."""
+        descriptors (or "SOFT:HARD"); see Program."""
         environment = {"PATH": os.environ["PATH"], "HOME": self.directory, "TERM": "dumb",
                        "ASAN_OPTIONS": "detect_leaks=1:exitcode=99", "UBSAN_OPTIONS": "print_stacktrace=1",
                        **self.environment}
@@ -339,7 +339,7 @@ class World:
         if user is not None:
             command = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *command]
         if files is not None:
-            command = ["prlimit", f"--nofile={files}:{files}", *command]
+            command = ["prlimit", f"--nofile={files}", *command]
         program = Program(self.directory, f"tunproxy{len(self.programs)}", inside(CLIENT, command), environment)
         self.programs.append(program)
         return program
@@ -368,9 +368,9 @@ class World:
             return f"dev {name} " in self.run(["ip", "route", "get", GOOD])[1]
         until(up, f"the tunnel is up\n{program.err()}")
 
-    def socks_tunnel(self, port, *arguments):
+    def socks_tunnel(self, port, *arguments, files=None):
         """--no-tun --socks; returns when it listens."""
-        program = self.tunproxy(*self.ssh_arguments(), "--no-tun", "--socks", f"127.0.0.1:{port}", *arguments)
+        program = self.tunproxy(*self.ssh_arguments(), "--no-tun", "--socks", f"127.0.0.1:{port}", *arguments, files=files)
 
         def listens():
             check(program.process.poll() is None, f"ended early with {program.process.poll()}:\n{program.err()}")

@@ -44,6 +44,16 @@ def check_library(library):
         sys.exit(f"{library} needs {needed}")
 
 
+def check_java(prefix):
+    """The library that Java loads has one door, and its classes are where Java looks for them."""
+    library, = prefix.glob("lib/**/libtunproxy_jni.so")
+    doors = {line.split()[-1] for line in run("nm", "-D", "--defined-only", library).splitlines()}
+    if doors != {"JNI_OnLoad"}:
+        sys.exit(f"{library}: others see {sorted(doors)}")
+    if not (prefix / "share/java/tunproxy.jar").exists():
+        sys.exit(f"no share/java/tunproxy.jar: {[str(file) for file in prefix.rglob('*.jar')]}")
+
+
 def check_program(source, prefix, scratch):
     """The example finds header and library where pkg-config says, and starts."""
     config = next(prefix.rglob("tunproxy.pc"))
@@ -69,6 +79,7 @@ def main():
             sys.exit(f"installed: {libraries}")
         for library in libraries:
             check_library(library)
+        check_java(prefix)
         check_program(source, prefix, scratch)
         surplus = [file for file in prefix.rglob("*") if "bin" in file.parts]
         if surplus:

@@ -21,6 +21,10 @@ def message(kind, connection, body=b""):
     return struct.pack("!IBHI", len(body) + 7, kind, 0, connection) + body
 
 
+def rule(flags, prefix, address):
+    return struct.pack("!BBHH", flags, prefix, 1, 65535) + address
+
+
 def seeds():
     nonce = bytes(range(16))
     query = b"\1\2\1\0\0\1\0\0\0\0\0\0\1a\4test\0\0\1\0\1"
@@ -32,6 +36,8 @@ def seeds():
         message(203, 1, b"\0\0\0\3\x09localhost\0\x09data"),
         message(203, 1, b"\0\0\0\3\x09127.0.0.1\0\x09data"),
         message(221, 0, b"\0\0\0\1"), message(223, 3, query), message(14, 4, bytes(8)),
+        message(227, 0, b"\1" + rule(1, 24, b"\xc0\0\2\0") + rule(0, 32, b"\x7f\0\0\1")),
+        message(227, 0, b"\0" + rule(3, 64, bytes(range(16)))),
         message(77, 0, b"unknown"), b"#tunproxy-relay 00030\n12345678",
     ]
 

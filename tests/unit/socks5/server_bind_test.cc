@@ -153,8 +153,11 @@ TEST(Bind, EndsWith06WhenNobodyComes) {
   EXPECT_EQ(server.binds(), 0u);
 }
 
-TEST(Bind, WaitsForFiveMinutesIfNobodySaysOtherwise) {
-  EXPECT_EQ(ServerOptions{}.bind_timeout, 300s);
+TEST(ServerDefaults, AreTheDocumentedOnes) {
+  const ServerOptions options;
+  EXPECT_EQ(options.bind_timeout, 300s);
+  EXPECT_EQ(options.handshake_timeout, 10s);
+  EXPECT_EQ(options.udp_idle, 120s);
 }
 
 TEST(Bind, TellsTheOutsideAddressForAWildcard) {

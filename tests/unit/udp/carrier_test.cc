@@ -209,6 +209,15 @@ class CarrierTest : public ::testing::Test, private CarrierWay {
   }
 };
 
+TEST(CarrierDefaults, AreTheDocumentedOnes) {
+  EXPECT_EQ(UdpgwOptions{}.keepalive, 10s);
+  EXPECT_EQ(CarrierOptions{}.probe_timeout, 2s);
+  for (const QueueLimits& limits : {UdpgwOptions{}.queue, RelayOptions{}.queue}) {
+    EXPECT_EQ(limits.age, 100ms);
+    EXPECT_EQ(limits.datagrams, 64U);
+  }
+}
+
 TEST_F(CarrierTest, TheRelayIsTheFirst) {
   make();
   ASSERT_TRUE(reach(State::relay));

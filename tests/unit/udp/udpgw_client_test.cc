@@ -335,7 +335,6 @@ TEST_F(UdpgwClientTest, OldDatagramsDoNotLeave) {
 }
 
 TEST_F(UdpgwClientTest, KeepsTheConnectionAlive) {
-  EXPECT_LT(options_.keepalive, 20s) << "then it hangs up";
   options_.keepalive = 5ms;
   start();
   ASSERT_TRUE(run_until(loop_, [&] { return gateway_->frames.size() >= 3; }));
