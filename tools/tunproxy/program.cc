@@ -165,6 +165,7 @@ void Program::watch_network() {
 }
 
 void Program::network_changed() {
+  log::debug("the network changed");
   tunnel_->network_changed();
   watch_names();
   settled_->start(kSettling);
