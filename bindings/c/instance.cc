@@ -187,10 +187,12 @@ Outcome Instance::begin(Device device, Config config) {
   if (thread_.joinable()) thread_.join();  // the last one, which only has to return
   run_config_ = std::move(config);
   device_ = std::move(device);
+  coming_ = true;
   try {
     const SignalsBlocked blocked;
     thread_ = std::thread([this] { thread_main(); });
   } catch (const std::exception& error) {
+    coming_ = false;
     device_.fd.release();
     return Failure{TUNPROXY_ERROR_LIMIT, std::string("no thread: ") + error.what()};
   }
@@ -225,6 +227,8 @@ void Instance::live() {
     report(TUNPROXY_FAILED, &error);
   }
   std::unique_lock lock(mutex_);
+  coming_ = false;
+  changed_.notify_all();
   if (!run) return changed_.wait(lock, [this] { return stopping_; });
   if (stopping_) return;
   run_ = run.get();
@@ -257,41 +261,52 @@ Outcome Instance::stop(std::optional<Duration> timeout) {
 
 // -- while it runs
 
+// A start that has returned counts as running, though the thread may need a moment. Null: it does
+// not run.
+Run* Instance::current(std::unique_lock<std::mutex>& lock) {
+  if (!in_own_thread()) changed_.wait(lock, [this] { return !coming_; });
+  return run_;
+}
+
 Outcome Instance::push(const tunproxy_packet* packets, size_t count, size_t* taken) {
-  const std::lock_guard lock(mutex_);
-  if (run_ == nullptr) return not_running();
-  if (run_->packets() == nullptr) return Failure{TUNPROXY_ERROR_STATE, "not in packet mode"};
-  const size_t room = run_->packets()->push(packets, count);
+  std::unique_lock lock(mutex_);
+  Run* const run = current(lock);
+  if (run == nullptr) return not_running();
+  if (run->packets() == nullptr) return Failure{TUNPROXY_ERROR_STATE, "not in packet mode"};
+  const size_t room = run->packets()->push(packets, count);
   if (taken != nullptr) *taken = room;
   return std::nullopt;
 }
 
 Outcome Instance::answer(tunproxy_question question, std::optional<Secret> answer) {
-  const std::lock_guard lock(mutex_);
-  if (run_ == nullptr) return not_running();
-  if (run_->prompter().answer(question, std::move(answer))) return std::nullopt;
+  std::unique_lock lock(mutex_);
+  Run* const run = current(lock);
+  if (run == nullptr) return not_running();
+  if (run->prompter().answer(question, std::move(answer))) return std::nullopt;
   return Failure{TUNPROXY_ERROR_ARGUMENT, "nobody waits for an answer to this question"};
 }
 
 Outcome Instance::tell(std::function<void(Tunnel&)> order) {
-  const std::lock_guard lock(mutex_);
-  if (run_ == nullptr) return not_running();
-  run_->loop().post([run = run_, order = std::move(order)] { order(run->tunnel()); });
+  std::unique_lock lock(mutex_);
+  Run* const run = current(lock);
+  if (run == nullptr) return not_running();
+  run->loop().post([run, order = std::move(order)] { order(run->tunnel()); });
   return std::nullopt;
 }
 
 // What is posted and has not run when the run ends never does (Loop), so it may use what is here.
 Outcome Instance::ask(const std::function<void(Tunnel&)>& question) {
   std::unique_lock lock(mutex_);
-  if (run_ == nullptr) return not_running();
+  Run* const run = current(lock);
+  if (run == nullptr) return not_running();
   if (in_own_thread()) {
-    Tunnel& tunnel = run_->tunnel();
+    Tunnel& tunnel = run->tunnel();
     lock.unlock();
     question(tunnel);
     return std::nullopt;
   }
   bool answered = false;
-  run_->loop().post([&, run = run_] {
+  run->loop().post([&, run] {
     question(run->tunnel());
     const std::lock_guard done(mutex_);
     answered = true;

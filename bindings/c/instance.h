@@ -76,18 +76,20 @@ class Instance {
   Outcome begin(Device device, Config config);
   void thread_main();
   void live();
+  Run* current(std::unique_lock<std::mutex>& lock);
 
   const tunproxy_callbacks callbacks_;
   mutable std::mutex mutex_;
-  std::condition_variable changed_;  // phase_, stopping_, an answer to ask()
+  std::condition_variable changed_;  // phase_, stopping_, coming_, an answer to ask()
   Config config_;
   Config run_config_;  // of the run, and untouched while it lasts
   Device device_;      // of the run that is about to begin
   Phase phase_ = Phase::idle;
   uint64_t starts_ = 0;  // so that who waits for an end does not wait for the next one
   bool stopping_ = false;
-  Run* run_ = nullptr;  // while it can be talked to
-  uint64_t lives_ = 0;  // how often run_ was taken away
+  bool coming_ = false;  // the thread has begun, and run_ is not there yet
+  Run* run_ = nullptr;   // while it can be talked to
+  uint64_t lives_ = 0;   // how often run_ was taken away
   tunproxy_state last_state_ = TUNPROXY_IDLE;
   std::thread thread_;
 };

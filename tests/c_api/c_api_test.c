@@ -104,6 +104,7 @@ static const struct {
     {"pause", test_pause, 0},
     {"memory_pressure", test_memory_pressure, 0},
     {"reload", test_reload, 0},
+    {"orders_at_once", test_orders_at_once, 0},
     {"network_changed", test_network_changed, 0},
     {"wake", test_wake, 0},
     {"process_is_left_alone", test_process_is_left_alone, 0},

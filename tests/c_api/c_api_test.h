@@ -63,6 +63,7 @@ void test_pause(void);
 void test_memory_pressure(void);
 
 void test_reload(void);
+void test_orders_at_once(void);
 void test_network_changed(void);
 void test_wake(void);
 void test_process_is_left_alone(void);

@@ -54,6 +54,27 @@ void test_reload(void) {
   unlink(path);
 }
 
+/* What a start has begun runs, for whoever is told so. */
+void test_orders_at_once(void) {
+  struct ear ear;
+  tunproxy_tunnel *tunnel = make(&ear, "TEST_SERVER_1");
+  uint8_t nonsense[20] = {0x45};
+  const tunproxy_packet packet = {nonsense, sizeof nonsense};
+  for (int round = 0; round < 10; ++round) {
+    size_t taken = 0;
+    OK(tunproxy_start_packets(tunnel, 1500));
+    if (round % 2 == 0) {
+      OK(tunproxy_push_packets(tunnel, &packet, 1, &taken));
+      CHECK(taken == 1);
+    } else {
+      OK(tunproxy_network_changed(tunnel));
+    }
+    stop(tunnel);
+    CHECK(tunproxy_push_packets(tunnel, &packet, 1, &taken) == TUNPROXY_ERROR_STATE);
+  }
+  destroy(tunnel);
+}
+
 /* A connection that stands still is looked at, though no keepalive would for ever. */
 void test_network_changed(void) {
   struct ear ear;
