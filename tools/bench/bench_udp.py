@@ -44,7 +44,7 @@ socks pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 }}
 
 # Local ports that each have had an echo; they stay until stdin ends.
 HOLD = """
-import socket, sys
+import socket, sys, time
 ports = []
 for _ in range(int(sys.argv[3])):
     port = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -57,6 +57,8 @@ for _ in range(int(sys.argv[3])):
             break
         except TimeoutError:
             continue
+        except ConnectionRefusedError:  # all associations were in use a moment ago
+            time.sleep(1)
     ports.append(port)
 print("held", flush=True)
 sys.stdin.read()
