@@ -44,7 +44,7 @@ struct EngineOptions {
   /// ICMP errors for UDP a second, and as many at once.
   unsigned icmp_errors_per_second = 1000;
   /// UDP associations (local address and port) at once. What comes above goes by a busy one, or is
-  /// dropped.
+  /// refused.
   size_t udp_associations = 100;
   /// May be null; outlives the engine.
   FlowWatcher* watcher = nullptr;

@@ -58,6 +58,9 @@ class HostNetwork {
   io::PrepareSocket prepare_socket() const;
   uint32_t mark() const { return routes_.number; }
 
+  /// Of the TUN that apply() makes.
+  const std::string& tun_name() const { return name_; }
+
   /// Makes the TUN and leads the traffic into it, from one moment to the next. Undone on an Error.
   Result<void> apply();
   /// Another service of this machine resolves names, and has links of its own.

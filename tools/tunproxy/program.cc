@@ -150,7 +150,7 @@ Result<void> Program::carry_packets(UniqueFd tun, uint16_t mtu, bool vnet_header
 void Program::watch_network() {
   settled_ = std::make_unique<io::Timer>(*loop_, [this] { watch_names(); });
   const auto changed = [this] { network_changed(); };
-  auto monitor = linux_host::NetworkMonitor::open(*loop_, host_ ? host_->tun().name : "", changed);
+  auto monitor = linux_host::NetworkMonitor::open(*loop_, host_ ? host_->tun_name() : "", changed);
   if (monitor) {
     monitor_ = std::move(*monitor);
   } else {
