@@ -121,9 +121,7 @@ void DatagramLane::own_state(State state, const Error* error) {
 
 void DatagramLane::own_failed(const Error& error) {
   const bool refused = ssh::permanent(error);
-  const bool other_key = error.code == ErrorCode::host_key_refused;
-  log::emit(other_key ? log::Level::warn : log::Level::info,
-            "UDP and DNS share the SSH connection: {} ({})",
+  log::emit(ssh::level_of_refusal(error), "UDP and DNS share the SSH connection: {} ({})",
             refused ? "the server grants no second one" : "there is no second one yet",
             error.message);
   if (refused) return;

@@ -19,6 +19,10 @@ bool permanent(const Error& error) {
          error.code == ErrorCode::authentication_failed || error.code == ErrorCode::usage;
 }
 
+log::Level level_of_refusal(const Error& error) {
+  return error.code == ErrorCode::host_key_refused ? log::Level::warn : log::Level::info;
+}
+
 Connector::Connector(io::Loop& loop, const SupervisorOptions& options)
     : loop_(loop),
       options_(options),

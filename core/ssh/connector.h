@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "core/base/log.h"
 #include "core/io/known_server.h"
 #include "core/io/loop.h"
 #include "core/io/timer.h"
@@ -18,6 +19,8 @@ namespace tunproxy::ssh {
 
 /// Trying again would not help: the host key, the login or the configuration is refused.
 bool permanent(const Error& error);
+/// How loudly it is told that there is no further connection: another host key is news for people.
+log::Level level_of_refusal(const Error& error);
 
 ///   idle ──start()──► reaching ──► authenticating ──► idle (done)
 ///
@@ -71,7 +74,7 @@ class Connector {
   std::unique_ptr<Session::Opening> opening_;
   Instant doubted_at_{};
   bool its_turn_ = false;  // the server's, when it was looked at last
-  io::Timer patience_;  // for the way, and for a login in doubt
+  io::Timer patience_;     // for the way, and for a login in doubt
 };
 
 }  // namespace tunproxy::ssh

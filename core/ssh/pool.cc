@@ -183,8 +183,7 @@ void Pool::grown(Result<void> outcome) {
     return consider();
   }
   const bool refused = permanent(outcome.error()) || stay_away(outcome.error()).first > 0ms;
-  const bool other_key = outcome.error().code == ErrorCode::host_key_refused;
-  log::emit(other_key ? log::Level::warn : log::Level::info,
+  log::emit(level_of_refusal(outcome.error()),
             "the SSH server grants no further session, {} it is: {}", members_.size(),
             outcome.error().message);
   grow_at_ = loop_.now() + (refused ? options_.refused : options_.unanswered);
